@@ -36,6 +36,7 @@ mod script;
 #[cfg(feature = "lua")]
 pub(crate) mod script_client;
 mod server;
+mod sight;
 mod slowlog;
 pub(crate) mod spec;
 mod strings;

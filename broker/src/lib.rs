@@ -48,6 +48,7 @@ mod address;
 pub mod bench;
 mod commands;
 mod config;
+mod decode;
 mod descriptors;
 mod glob;
 mod ids;

@@ -1,6 +1,7 @@
 //! Listeners and workers: serves Redis clients from a broker.
 
 pub(crate) mod accept;
+mod backlog;
 pub(crate) mod connection;
 mod held;
 #[cfg(feature = "http")]

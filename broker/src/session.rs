@@ -12,11 +12,13 @@ pub(crate) mod moving;
 pub(crate) mod pause;
 pub(crate) mod permission_checks;
 pub(crate) mod permissions;
+mod publisher;
 #[cfg(feature = "lua")]
 pub(crate) mod script;
 pub(crate) mod server_state;
 pub(crate) mod settings;
 pub(crate) mod silence;
+pub(crate) mod survey;
 pub(crate) mod tracking;
 pub(crate) mod transaction;
 pub(crate) mod user_rates;
@@ -36,6 +38,7 @@ use self::effect::Effect;
 use self::moving::Moving;
 use self::server_state::ServerState;
 use self::silence::Silence;
+use self::survey::{Reader, Survey};
 use self::tracking::Tracking;
 use self::transaction::{Executing, Transaction};
 use self::watch::Watch;
@@ -72,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) moving: Option<Box<Moving>>,
     /// A `CLIENT KILL` whose clients are not gone yet.
     pub(crate) after_ends: Option<Box<AfterEnds>>,
+    /// The question about subscribers that the client waits for.
+    pub(crate) survey: Option<Box<PendingSurvey>>,
     /// Whether the client has ended its own user, so that it gets its reply before the end.
     pub(crate) ends_itself: bool,
     /// The late script that the client waits for.
@@ -95,6 +100,18 @@ pub(crate) struct AfterEnds {
     pub(crate) users: u64,
     pub(crate) reply: Reply,
 }
+
+/// A question about subscribers, and the function that makes the reply from the answers.
+#[derive(Debug)]
+pub(crate) struct PendingSurvey {
+    pub(crate) survey: Arc<Survey>,
+    /// The fields of the reply that need no answers.
+    pub(crate) known: Fields,
+    pub(crate) reply: fn(&[Reader], Fields) -> Reply,
+}
+
+/// The fields of a reply.
+pub(crate) type Fields = Vec<(Reply, Reply)>;
 
 /// The caller of a script, for the commands of that script.
 #[derive(Debug)]
@@ -139,6 +156,7 @@ impl Session {
             tracking: None,
             moving: None,
             after_ends: None,
+            survey: None,
             ends_itself: false,
             #[cfg(feature = "lua")]
             script: None,

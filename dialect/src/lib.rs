@@ -2,7 +2,8 @@
 //!
 //! [`aspnetcore`] has the channels and payloads of ASP.NET Core's backplane. A payload carries hub
 //! messages for clients, which [`json`] and [`messagepack`] write. [`Encoding`] selects between
-//! both. Nothing here uses sockets or connections.
+//! both. [`signalr2`] has the payloads of SignalR 2's stream. Nothing here uses sockets or
+//! connections.
 //!
 //! ```
 //! use dialect::Encoding;
@@ -25,5 +26,6 @@ mod encoding;
 pub mod json;
 pub mod length_prefix;
 pub mod messagepack;
+pub mod signalr2;
 
 pub use crate::encoding::Encoding;

@@ -37,10 +37,12 @@
 //! | `returns`           | many clients that return at once with many subscriptions         |
 //! | `scripts`           | atomic scripts, and scripts that take long                       |
 //! | `shutdown`          | SIGTERM                                                          |
+//! | `sight`             | the load of channels, and the subscribers of a channel           |
 //! | `slow_subscribers`  | policies for subscribers at their limit, and notices of losses   |
 //! | `socket_activation` | sockets that systemd has opened                                  |
 //! | `stackexchange`     | bursts of .NET's client, and a recorded farm of ASP.NET Core     |
 //! | `tables`            | the time of commands on larger and larger tables                 |
+//! | `taps`              | taps: messages of other channels, decoded                        |
 //! | `tls`               | TLS: certificates, their changes, and hostile clients            |
 //! | `transactions`      | exactly one reply for every command between `MULTI` and `EXEC`   |
 //! | `user_limits`       | what the clients of one user may take                            |
@@ -84,10 +86,12 @@ mod returns;
 mod script_patterns;
 mod scripts;
 mod shutdown;
+mod sight;
 mod slow_subscribers;
 mod socket_activation;
 mod stackexchange;
 mod tables;
+mod taps;
 mod tls;
 mod transactions;
 mod user_limits;

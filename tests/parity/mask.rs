@@ -274,6 +274,10 @@ const CLIENT_VOLATILE: &[&str] = &[
     "tot-net-in",
     "tot-net-out",
     "tot-cmds",
+    "tot-msgs-in",
+    "tot-msgs-out",
+    "omem-peak",
+    "lag",
 ];
 
 #[cfg(test)]

@@ -94,12 +94,8 @@ pub(crate) enum Change {
 /// The reason why a payload is not readable: a foreign publisher, or damage.
 #[derive(Debug, Error)]
 pub(crate) enum Malformed {
-    #[error("expected a number and a space, found neither")]
-    NoId,
-    #[error("expected {expected}, found the end at byte {at}")]
-    Short { expected: &'static str, at: usize },
-    #[error("expected {expected}, found something else at byte {at}")]
-    Unexpected { expected: &'static str, at: usize },
+    #[error(transparent)]
+    Payload(#[from] dialect::signalr2::Malformed),
     #[error("expected {expected} as JSON: {source}")]
     Json { expected: &'static str, source: serde_json::Error },
     #[error(transparent)]

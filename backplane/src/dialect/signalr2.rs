@@ -7,16 +7,15 @@
 //! Probes and announcements are ordinary messages with keys that SignalR's servers ignore. Those
 //! servers still count the ids, as they must.
 
-mod scaleout;
 mod value;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dialect::signalr2::{self as scaleout, Message};
 use parking_lot::RwLock;
 
-use self::scaleout::Message;
 use super::item::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;
 use crate::target::{Target, To};

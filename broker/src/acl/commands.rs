@@ -75,6 +75,15 @@ impl Commands {
         self.contains(id) || id.is_unchecked() || self.allow_with(id, argument)
     }
 
+    /// Returns whether all commands of a category are allowed.
+    pub(super) fn allow_all_in(&self, category: &str) -> bool {
+        let category = Category::find(category.as_bytes());
+        self.everything
+            || CommandId::all()
+                .filter(|id| category.is_some_and(|category| id.is_in(category)))
+                .all(|id| self.contains(id))
+    }
+
     /// Applies a rule that begins with `+` or `-`.
     pub(super) fn apply(&mut self, rule: &[u8]) -> Result<(), RuleError> {
         let (change, name) = match rule {

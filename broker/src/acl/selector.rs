@@ -125,6 +125,19 @@ impl Selector {
         }
     }
 
+    /// Returns whether it allows the tap with this name. A tap needs a rule of its own: the right to
+    /// use all channels suffices for administrators only.
+    pub(super) fn allows_tap(&self, used: ChannelUse, name: &[u8], prefix: &[u8]) -> bool {
+        let Patterns::Some(patterns) = &self.channels else {
+            return self.commands.allow_all_in("admin");
+        };
+        let mut own = patterns.iter().filter(|pattern| pattern.starts_with(prefix));
+        match used {
+            ChannelUse::Literal => own.any(|pattern| glob::matches(pattern, name)),
+            ChannelUse::Pattern => own.any(|pattern| pattern == rule::text(name)),
+        }
+    }
+
     /// Returns the patterns of its channels; `None` if it allows all.
     pub(super) fn channel_patterns(&self) -> Option<&ChannelPatterns> {
         match &self.channels {

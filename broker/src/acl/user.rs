@@ -142,6 +142,18 @@ impl User {
         self.selectors().any(|selector| selector.allows_channel(used, channel))
     }
 
+    /// Returns whether it may have a tap: `name` is `prefix` and the pattern of the tapped channels.
+    /// It needs a rule for the tap, and the right to listen to these channels.
+    pub(crate) fn may_tap(&self, name: &[u8], prefix: &[u8]) -> bool {
+        let tapped = name.strip_prefix(prefix).unwrap_or(name);
+        // A rule for some of the channels of a pattern does not allow the pattern.
+        let is_pattern = tapped.iter().any(|byte| b"*?[\\".contains(byte));
+        let used = if is_pattern { ChannelUse::Pattern } else { ChannelUse::Literal };
+        self.may_do_everything()
+            || self.selectors().any(|selector| selector.allows_tap(used, name, prefix))
+                && self.may_listen(used, tapped)
+    }
+
     /// Returns whether clients may have to be closed when `next` replaces `self`.
     ///
     /// If so, Redis closes each client of this user with a subscription that fails
@@ -389,6 +401,42 @@ mod tests {
         check_subscribe("+subscribe;&to", channel("from"));
         check_subscribe("+subscribe;(+subscribe &from)", channel("to"));
         check_subscribe("+subscribe;&from;(&to)", channel("to"));
+    }
+
+    #[track_caller]
+    fn check_tap(rules: &str, name: &str, expected: bool) {
+        assert_eq!(user(rules).may_tap(name.as_bytes(), b"__tap__:"), expected, "{rules} {name}");
+    }
+
+    #[test]
+    fn a_tap_needs_a_rule_of_its_own_and_the_right_to_listen() {
+        check_tap("&__tap__:chat;&chat", "__tap__:chat", true);
+        check_tap("&__tap__:*;&c*", "__tap__:chat", true);
+        check_tap("&__tap__:*", "__tap__:chat", false);
+        check_tap("&chat", "__tap__:chat", false);
+        check_tap("&__tap__:news;&chat", "__tap__:chat", false);
+        // A rule that is not about taps matches their names by accident.
+        check_tap("&_*;&chat", "__tap__:chat", false);
+        check_tap("&__tap__:chat;(&chat)", "__tap__:chat", true);
+    }
+
+    #[test]
+    fn a_tap_of_a_pattern_needs_this_pattern() {
+        check_tap("&__tap__:chat*;&chat*", "__tap__:chat*", true);
+        check_tap("&__tap__:*;&*", "__tap__:*", false);
+        check_tap("&__tap__:chat?;&chat?", "__tap__:chat*", false);
+        check_tap("&__tap__:*;&chat*", "__tap__:chat*", false);
+        check_tap("&__tap__:c\\h;&c\\h", "__tap__:c\\h", true);
+    }
+
+    #[test]
+    fn all_channels_suffice_for_administrators_only() {
+        check_tap("&*;+subscribe", "__tap__:chat", false);
+        check_tap("&*;+@admin", "__tap__:chat", true);
+        check_tap("&*;+@all;-config", "__tap__:chat", false);
+        check_tap("+@all;~*;&*", "__tap__:*", true);
+        check_tap("+@admin;&chat", "__tap__:chat", false);
+        check_tap("&*;(&__tap__:chat)", "__tap__:chat", true);
     }
 
     #[test]

@@ -76,6 +76,20 @@ pub(super) static PUBSUB_CHANNELS: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static PUBSUB_CLIENTS: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("List the subscribers of a channel, the slowest first (of this broker only)")), ("since", Text("7.2.0")), ("group", Text("pubsub")), ("complexity", Text("O(N*log(N)) where N is the number of subscribers of the channel")), ("arguments", List(&[List(&[Text("name"), Text("channel"), Text("type"), Text("string")]), List(&[Text("name"), Text("count"), Text("type"), Text("integer"), Text("token"), Text("LIMIT"), Text("flags"), List(&[Text("optional")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static PUBSUB_EXPLAIN: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("Describe the receivers, the size and the permission of a message on a channel (of this broker only)")), ("since", Text("7.2.0")), ("group", Text("pubsub")), ("complexity", Text("O(N*log(N)) where N is the number of subscribers of the channel")), ("arguments", List(&[List(&[Text("name"), Text("channel"), Text("type"), Text("string")]), List(&[Text("name"), Text("username"), Text("type"), Text("string"), Text("token"), Text("USER"), Text("flags"), List(&[Text("optional")])]), List(&[Text("name"), Text("bytes"), Text("type"), Text("integer"), Text("token"), Text("BYTES"), Text("flags"), List(&[Text("optional")])])]))],
+};
+
+#[rustfmt::skip]
 pub(super) static PUBSUB_HELP: About = About {
     tips: &[],
     key_specs: &[],
@@ -122,6 +136,13 @@ pub(super) static PUBSUB_SHARDNUMSUB: About = About {
     tips: &[],
     key_specs: &[],
     docs: &[("summary", Text("Get the count of subscribers for shard channels")), ("since", Text("7.0.0")), ("group", Text("pubsub")), ("complexity", Text("O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels")), ("arguments", List(&[List(&[Text("name"), Text("shardchannel"), Text("type"), Text("string"), Text("flags"), List(&[Text("optional"), Text("multiple")])])]))],
+};
+
+#[rustfmt::skip]
+pub(super) static PUBSUB_STATS: About = About {
+    tips: &["nondeterministic_output"],
+    key_specs: &[],
+    docs: &[("summary", Text("Get the rates of the busiest channels in the last second; counted from the first call to a minute after the last one (of this broker only)")), ("since", Text("7.2.0")), ("group", Text("pubsub")), ("complexity", Text("O(N*log(N)) where N is the number of counted channels, at most 1024")), ("arguments", List(&[List(&[Text("name"), Text("pattern"), Text("type"), Text("pattern"), Text("flags"), List(&[Text("optional")])]), List(&[Text("name"), Text("count"), Text("type"), Text("integer"), Text("token"), Text("TOP"), Text("flags"), List(&[Text("optional")])])]))],
 };
 
 #[rustfmt::skip]

@@ -208,7 +208,8 @@ fn yes_or_no(value: &[u8]) -> Result<bool, CommandError> {
     }
 }
 
-/// Writes the line of one client, with the fields of Redis 7.2 and three of Redis 8. `answering` is
+/// Writes the line of one client, with the fields of Redis 7.2, three of Redis 8, and four of our
+/// own. `answering` is
 /// the request that the client waits for.
 ///
 /// The buffers are ours, so a client has them only while it needs them: `qbuf-free` is the room
@@ -273,6 +274,10 @@ pub(crate) fn describe(
     line.number(" tot-net-in=", counts.bytes_read.get());
     line.number(" tot-net-out=", counts.bytes_written.get());
     line.number(" tot-cmds=", counts.commands.get());
+    line.number(" tot-msgs-in=", counts.messages_in.get());
+    line.number(" tot-msgs-out=", counts.messages_out.load(Ordering::Relaxed));
+    line.number(" omem-peak=", get(&counts.block_peak));
+    line.number(" lag=", info.lag(now).as_millis());
     line.text("\n", "");
 }
 

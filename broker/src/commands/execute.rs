@@ -45,6 +45,8 @@ pub(crate) enum Flow {
     WaitForMove,
     /// Waits until the clients of a `CLIENT KILL` are gone, then calls `end_kill`.
     WaitForEnds,
+    /// Waits until all workers have answered, then calls `reply_after_survey`.
+    WaitForSurvey,
     /// Waits until the client's script ends, then calls `resume_after_script`.
     #[cfg(feature = "lua")]
     WaitForScript,
@@ -229,7 +231,8 @@ fn run(
             Some(mut lock) => {
                 let content = content(*kind, request);
                 let defers = session.begin_answer(context, &mut lock.guard());
-                let fanout = lock.guard().publish(&mut context.local, content);
+                let publisher = || Some(session.publisher());
+                let fanout = lock.guard().publish(&mut context.local, content, publisher);
                 // The order is released here, unless monitors must see the command in its place.
                 let kept = is_shown(session, spec).then_some(lock);
                 published(session, context, content, fanout);
@@ -321,7 +324,8 @@ pub(super) fn run_held(
     let outcome = match &spec.run {
         Run::Publish(kind) => {
             let content = content(*kind, request);
-            let fanout = order.publish(&mut context.local, content);
+            let publisher = || Some(session.publisher());
+            let fanout = order.publish(&mut context.local, content, publisher);
             published(session, context, content, fanout);
             Outcome::Replied
         }
@@ -343,6 +347,7 @@ pub(super) fn run_held(
         // Within `EXEC` and scripts, a command must not block, as in Redis.
         Flow::Wait(_, awaited) => session.reply(context, &awaited.reply()),
         Flow::WaitForMove => unreachable!("a move is refused within a transaction"),
+        Flow::WaitForSurvey => unreachable!("a survey is refused within a transaction"),
         Flow::WaitForEnds => session.reply_after_ends(context),
         _ => {}
     }
@@ -398,6 +403,7 @@ fn content(kind: ChannelKind, request: Request<'_>) -> Content<'_> {
 /// Delivers a message on this worker, and queues the reply for its publisher.
 fn published(session: &Session, context: &mut Context, content: Content<'_>, fanout: Fanout) {
     let receivers = context.local.deliver_own(content, fanout);
+    session.caller().counts.messages_in.add(1);
     let limit = session.output_limit(&context.config);
     context.flush_queue().reply(&session.output, limit, |out| reply::integer(out, receivers));
 }
@@ -484,6 +490,7 @@ fn answer(
         Outcome::Wait(time, awaited) => return Flow::Wait(time, awaited),
         Outcome::WaitForMove => return Flow::WaitForMove,
         Outcome::WaitForEnds => return Flow::WaitForEnds,
+        Outcome::WaitForSurvey => return Flow::WaitForSurvey,
     }
     Flow::Continue
 }

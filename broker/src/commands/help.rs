@@ -242,6 +242,16 @@ const PUBSUB: &[&str] = &[
     "    Return the currently active shard level channels matching a <pattern> (default: '*').",
     "SHARDNUMSUB [<shardchannel> ...]",
     "    Return the number of subscribers for the specified shard level channel(s)",
+    "CLIENTS <channel> [LIMIT <count>]",
+    "    Return the subscribers of a channel, the slowest first (default: 100).",
+    "EXPLAIN <channel> [USER <username>] [BYTES <count>]",
+    "    Return the receivers, the size and the permission of a message on a channel.",
+    "OFFSET <channel>",
+    "    Return the epoch and the offset of the last message that is kept for replay.",
+    "REPLAY <channel> <epoch> <offset> [COUNT <count>]",
+    "    Return the messages of a channel that are kept for replay, after an offset.",
+    "STATS [<pattern>] [TOP <count>]",
+    "    Return the rates of the busiest channels in the last second (default: 100).",
 ];
 
 #[rustfmt::skip]

@@ -66,7 +66,7 @@ pub(super) fn show(
     }
     let kind = ChannelKind::Monitor;
     let content = Content { kind, channel: CHANNEL, payload: &line, shared: None };
-    let fanout = order.publish(&mut context.local, content);
+    let fanout = order.publish(&mut context.local, content, || None);
     context.local.deliver_own(content, fanout);
 }
 

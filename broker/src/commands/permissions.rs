@@ -9,6 +9,7 @@ use super::spec::{ChannelPositions, Flag, Spec};
 use crate::acl::{Access, CallContext, ChannelUse, Denied, Incident, KeyUse, Reason, User};
 use crate::observe::stats;
 use crate::protocol::request::Request;
+use crate::pubsub::taps::TAP_PREFIX;
 use crate::session::Session;
 use crate::session::context::Context;
 
@@ -90,7 +91,17 @@ pub(super) fn permission(user: &User, spec: &Spec, request: Request<'_>) -> Resu
         keys: &keys,
         channels: &channels,
     };
-    user.may(&access)
+    user.may(&access)?;
+    match channels.iter().find(|(_, name)| !may_tap(user, spec, name)) {
+        Some((_, name)) => Err(Denied::Channel(name.to_vec())),
+        None => Ok(()),
+    }
+}
+
+/// Returns whether a user may begin the tap with this name, if it is one.
+fn may_tap(user: &User, spec: &Spec, name: &[u8]) -> bool {
+    let is_tap = matches!(spec.name, "subscribe" | "psubscribe") && name.starts_with(TAP_PREFIX);
+    !is_tap || user.may_tap(name, TAP_PREFIX)
 }
 
 /// Returns the reason of a refusal in the words of Redis 7.2. It names no key and no channel, since

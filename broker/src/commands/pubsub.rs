@@ -1,12 +1,13 @@
 //! `SUBSCRIBE`, `UNSUBSCRIBE` and their kin, and the counts of `PUBSUB`. `execute` publishes.
 
 use super::Answer;
-use super::errors::help_wanted;
+use super::errors::{SHOWN_BYTES_MAX, help_wanted, shown};
 use super::spec::Outcome;
 use crate::protocol::reply::{self, Reply};
 use crate::protocol::request::Request;
 use crate::pubsub::message::{ChannelKind, Name};
 use crate::pubsub::order::OrderGuard;
+use crate::pubsub::taps::{TAP_PREFIX, TapForm, is_untappable};
 use crate::session::context::Context;
 use crate::session::{NAME_BYTES, Names, Session};
 
@@ -28,6 +29,16 @@ impl SubscriptionKind {
         }
     }
 
+    /// Returns the form and the channels of a tap; `None` for any other subscription.
+    fn tapped(self, name: &[u8]) -> Option<(TapForm, &[u8])> {
+        let form = match self {
+            Self::Channel => TapForm::Channel,
+            Self::Pattern => TapForm::Pattern,
+            Self::Shard => return None,
+        };
+        name.strip_prefix(TAP_PREFIX).map(|tapped| (form, tapped))
+    }
+
     /// Returns the first word of the confirmation of its end.
     fn unsubscribed(self) -> &'static str {
         match self {
@@ -47,6 +58,11 @@ impl Session {
         context: &mut Context,
         order: &mut OrderGuard<'_>,
     ) -> Outcome {
+        let mut taps = request.arguments_from(1).filter_map(|name| kind.tapped(name));
+        if let Some((_, tapped)) = taps.find(|(_, tapped)| is_untappable(tapped)) {
+            let start = b"ERR channels of the server itself cannot be tapped, found '";
+            return Err([&start[..], shown(tapped, SHOWN_BYTES_MAX), b"'"].concat()).into();
+        }
         for name in request.arguments_from(1) {
             if !self.names(kind).contains(name) {
                 let name = self.join(kind, name, context, order);
@@ -117,6 +133,10 @@ impl Session {
         order: &mut OrderGuard<'_>,
     ) -> Name {
         let local = &mut context.local;
+        if let Some((form, tapped)) = kind.tapped(name) {
+            order.join_tap(local, form, &self.output, tapped);
+            return Name::from(name);
+        }
         match kind {
             SubscriptionKind::Channel => {
                 order.join(local, ChannelKind::Channels, &self.output, name)
@@ -135,6 +155,9 @@ impl Session {
     ) {
         self.subscription_bytes -= name.len() + NAME_BYTES;
         let local = &mut context.local;
+        if let Some((form, tapped)) = kind.tapped(name) {
+            return order.leave_tap(local, form, &self.output, tapped);
+        }
         match kind {
             SubscriptionKind::Channel => {
                 order.leave(local, ChannelKind::Channels, &self.output, name)

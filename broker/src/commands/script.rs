@@ -323,7 +323,7 @@ impl Session {
         let mut id = itoa::Buffer::new();
         let digits = id.format(number);
         let payload = numbered(digits, message);
-        let receivers = publish(key, &payload, context, order);
+        let receivers = publish(self, key, &payload, context, order);
         let limit = self.output_limit(&context.config);
         context.flush_queue().reply(&self.output, limit, |out| match native {
             Native::Send => {
@@ -354,7 +354,7 @@ impl Session {
         let first = last - count + 1;
         let mut id = itoa::Buffer::new();
         for (number, message) in (first..).zip(messages) {
-            publish(key, &numbered(id.format(number), message), context, order);
+            publish(self, key, &numbered(id.format(number), message), context, order);
         }
         self.reply(context, &Reply::Integer(first));
         Ok(())
@@ -400,13 +400,15 @@ impl Session {
 
 /// Publishes a message, and returns the number of its receivers.
 fn publish(
+    session: &Session,
     channel: &[u8],
     payload: &[u8],
     context: &mut Context,
     order: &mut OrderGuard<'_>,
 ) -> usize {
     let content = Content { kind: ChannelKind::Channels, channel, payload, shared: None };
-    let fanout = order.publish(&mut context.local, content);
+    let fanout = order.publish(&mut context.local, content, || Some(session.publisher()));
+    session.caller().counts.messages_in.add(1);
     context.local.deliver_own(content, fanout)
 }
 

@@ -92,6 +92,9 @@ pub(crate) enum Outcome {
     /// `CLIENT KILL` or a change of users that waits until the clients are gone. Within a transaction
     /// or a script it does not wait.
     WaitForEnds,
+    /// A question about subscribers that waits until all workers have answered. It is refused within
+    /// a transaction and a script.
+    WaitForSurvey,
 }
 
 /// The copies of the data that `WAIT` or `WAITAOF` waits for. There are never any.

@@ -16,7 +16,7 @@ use super::spec::Flag::{
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
     acl, command, config, counters, database, expiry, function, info, keys, module, persistence,
-    replay, scan, server, strings,
+    replay, scan, server, sight, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
@@ -116,6 +116,20 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|s, _, r| s.pubsub_channels(ChannelKind::Channels, r)),
     ),
     row(
+        "pubsub|clients",
+        -3,
+        &[Admin, Pubsub, Noscript, Loading, Stale, NoMulti],
+        &about::PUBSUB_CLIENTS,
+        Run::Ordered { early: None, run: |s, c, g, r| s.pubsub_clients(r, c, g) },
+    ),
+    row(
+        "pubsub|explain",
+        -3,
+        &[Admin, Pubsub, Noscript, Loading, Stale, NoMulti],
+        &about::PUBSUB_EXPLAIN,
+        Run::Ordered { early: None, run: |s, c, g, r| s.pubsub_explain(r, c, g) },
+    ),
+    row(
         "pubsub|help",
         2,
         &[Loading, Stale],
@@ -165,6 +179,13 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         &[Pubsub, Loading, Stale],
         &about::PUBSUB_SHARDNUMSUB,
         Run::Local(|s, _, r| Ok(s.pubsub_numsub(ChannelKind::Shards, r))),
+    ),
+    row(
+        "pubsub|stats",
+        -2,
+        &[Pubsub, Loading, Stale],
+        &about::PUBSUB_STATS,
+        Run::Ordered { early: None, run: |_, c, g, r| sight::stats(r, c, g).into() },
     ),
     row(
         "auth",
@@ -1236,7 +1257,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 220;
+const COUNT: usize = 223;
 
 /// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {

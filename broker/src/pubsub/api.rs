@@ -258,6 +258,9 @@ impl OrderGuard<'_> {
         let fanout = self.fan_out(None, content, after, || payload.clone());
         let receivers = fanout.receivers();
         after.payloads.extend(fanout.published);
+        if self.is_observed() {
+            self.observe(content, receivers, None, after);
+        }
         receivers
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Batch {
     /// Clients that wait for the batch, by protocol version. Empty until a batch begins.
     outputs: [Vec<Rc<ClientOutput>>; 2],
     frames: [Vec<u8>; 2],
+    /// Messages in the frames.
+    count: u64,
 }
 
 /// A batch ends at this size, so that a client exceeds its limit by no more than that.
@@ -72,6 +74,7 @@ impl FlushQueue {
                 write(&mut self.batch.frames[protocol as usize], protocol);
             }
         }
+        self.batch.count += 1;
         if self.batch.is_full() {
             self.end_batch();
         }
@@ -83,10 +86,14 @@ impl FlushQueue {
         if !self.batch.has_begun() {
             return;
         }
+        let count = std::mem::take(&mut self.batch.count);
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             let mut outputs = std::mem::take(&mut self.batch.outputs[protocol as usize]);
             let mut frame = std::mem::take(&mut self.batch.frames[protocol as usize]);
-            outputs.iter().for_each(|output| output.waits_for_batch.set(false));
+            for output in &outputs {
+                output.waits_for_batch.set(false);
+                output.count_messages(count);
+            }
             if frame.len() >= SHARED_BYTES_MIN && outputs.len() > 1 {
                 let shared = Bytes::from(frame);
                 outputs.iter().for_each(|output| self.deliver_shared(output, shared.clone()));

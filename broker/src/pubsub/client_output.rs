@@ -26,6 +26,8 @@ pub(crate) struct ClientOutput {
     pub(crate) listens: Cell<bool>,
     /// Whether the current batch holds messages for it.
     pub(super) waits_for_batch: Cell<bool>,
+    /// Messages that were queued since the client has connected.
+    pub(crate) messages: Cell<u64>,
     /// Replies are dropped, messages are not (`CLIENT REPLY`).
     pub(crate) silent: Cell<bool>,
     /// Whether a queued reply may have a number that is not in the counters file yet: the reply of
@@ -49,6 +51,7 @@ impl ClientOutput {
             has_reply: Cell::default(),
             listens: Cell::default(),
             waits_for_batch: Cell::default(),
+            messages: Cell::default(),
             silent: Cell::default(),
             is_unwritten: Cell::default(),
             deferred: RefCell::default(),
@@ -59,6 +62,12 @@ impl ClientOutput {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Counts queued messages.
+    #[inline]
+    pub(super) fn count_messages(&self, count: u64) {
+        self.messages.set(self.messages.get() + count);
     }
 
     pub(crate) fn disconnect(&self) -> Option<Disconnect> {

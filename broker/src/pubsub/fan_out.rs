@@ -15,6 +15,7 @@ use super::mailbox::Push;
 use super::message::{ChannelKind, Content, Message, Name, Published};
 use super::order::{AfterRelease, Order, OrderGuard};
 use super::subscribers::Listeners;
+use super::tapped::Publisher;
 use crate::ids::WorkerId;
 
 /// The receivers of a message.
@@ -55,8 +56,13 @@ const ROUTE_CHANNEL_BYTES_MAX: usize = 256;
 impl OrderGuard<'_> {
     /// Publishes a message of a worker to all other threads, and takes the worker's own inbox. Adds
     /// the message to the replay buffer if a rule matches. The caller delivers the message on the
-    /// worker itself, by [`Local::deliver_own`].
-    pub(crate) fn publish(&mut self, local: &mut Local, content: Content<'_>) -> Fanout {
+    /// worker itself, by [`Local::deliver_own`]. Taps show `publisher`.
+    pub(crate) fn publish(
+        &mut self,
+        local: &mut Local,
+        content: Content<'_>,
+        publisher: impl FnOnce() -> Option<Arc<dyn Publisher>>,
+    ) -> Fanout {
         let Content { kind, channel, payload, .. } = content;
         let copy = || Bytes::copy_from_slice(payload);
         if kind == ChannelKind::Channels && !self.order.replay.is_off() {
@@ -68,6 +74,9 @@ impl OrderGuard<'_> {
             None => self.fan_out(Some(own), content, after, copy),
         };
         self.take_inbox(local);
+        if self.is_observed() {
+            self.observe(content, fanout.receivers, publisher(), &mut local.after_release);
+        }
         fanout
     }
 

@@ -100,6 +100,7 @@ impl FlushQueue {
                 write(&mut frame, protocol);
                 frame.into()
             });
+            output.count_messages(1);
             self.deliver_shared(output, frame.clone());
         }
     }

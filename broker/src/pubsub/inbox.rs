@@ -6,12 +6,14 @@ use super::delivery::Deliveries;
 use super::fan_out::RoutingCache;
 use super::local::Local;
 use super::order::OrderGuard;
+use super::taps::TapInbox;
 use crate::ids::WorkerId;
 
 /// One worker's inbox.
 #[derive(Default)]
 pub(super) struct Inbox {
     pub(super) deliveries: Deliveries,
+    pub(super) taps: TapInbox,
     /// Publishers that wait until there is room.
     waiting: Vec<Waker>,
     /// The task of the worker that waits for deliveries.

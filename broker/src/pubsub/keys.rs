@@ -126,7 +126,7 @@ impl OrderGuard<'_> {
     pub(crate) fn publish_here(&mut self, local: &mut Local, channel: &[u8], payload: &[u8]) {
         let content = Content { kind: ChannelKind::Channels, channel, payload, shared: None };
         local.deliver_taken();
-        let fanout = self.publish(local, content);
+        let fanout = self.publish(local, content, || None);
         local.deliver_own(content, fanout);
     }
 }

@@ -26,6 +26,7 @@ use super::shared::Shared;
 use crate::keyspace::Keyspace;
 use crate::observe::clock::since_1970;
 use crate::pubsub::patterns::Patterns;
+use crate::pubsub::rates::ChannelRates;
 use crate::pubsub::replay::Replay;
 
 /// The state behind the order: one thread at a time may use it.
@@ -37,6 +38,12 @@ pub(super) struct Order {
     pub(super) routes: Vec<RoutingCache>,
     pub(super) replay: Replay,
     pub(super) occupancy: Occupancy,
+    /// The patterns of taps, without the start of their names.
+    pub(super) taps: Patterns,
+    /// Rates of channels, while they are requested.
+    pub(super) rates: Option<ChannelRates>,
+    /// Whether there are taps or rates, so that publishers look at one flag.
+    pub(super) is_observed: bool,
     pub(super) keyspace: Keyspace,
     /// The time since 1970, read once for each acquisition; `None` until it is needed.
     now: Option<Duration>,

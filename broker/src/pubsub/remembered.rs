@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Broker;
 use super::order::OrderGuard;
+use crate::config::ReplayRule;
 use crate::pubsub::replay::{Epoch, Remembered};
 
 /// A position in the replay buffer of a channel: directly after one of its messages.
@@ -101,6 +102,11 @@ impl Broker {
 }
 
 impl OrderGuard<'_> {
+    /// Returns the rule that keeps the messages of a channel.
+    pub(crate) fn replay_rule(&self, channel: &[u8]) -> Option<&ReplayRule> {
+        self.order.replay.rule(channel)
+    }
+
     /// Returns kept messages of a channel, see [`Replay::after`](super::replay::Replay::after).
     pub(crate) fn replay(
         &mut self,

@@ -144,6 +144,12 @@ impl Replay {
         self.rules.iter_mut().for_each(|kept| kept.expire(now));
     }
 
+    /// Returns the rule that matches a channel.
+    pub(crate) fn rule(&self, channel: &[u8]) -> Option<&ReplayRule> {
+        let mut rules = self.rules.iter().map(|kept| &kept.rule);
+        rules.find(|rule| glob::matches(&rule.pattern, channel))
+    }
+
     fn kept(&mut self, channel: &[u8]) -> Option<&mut Kept> {
         self.rules.iter_mut().find(|kept| glob::matches(&kept.rule.pattern, channel))
     }

@@ -17,6 +17,7 @@ use super::client_output::ClientOutput;
 use super::flush_queue::FlushQueue;
 use super::id_set::IdSet;
 use super::message::{ChannelKind, Content, Name, SHARED_BYTES_MIN};
+use super::taps::Taps;
 use crate::config::OutputLimits;
 use crate::ids::WorkerId;
 use crate::keyspace::Invalidation;
@@ -28,10 +29,11 @@ pub(crate) struct Subscribers {
     /// Indexed by [`ChannelKind`].
     channels: [Subscriptions; ChannelKind::COUNT],
     patterns: Subscriptions,
+    pub(super) taps: Taps,
     /// All clients of the worker, by slot.
     outputs: Vec<Option<Rc<ClientOutput>>>,
     frames: Frames,
-    flush_queue: FlushQueue,
+    pub(super) flush_queue: FlushQueue,
 }
 
 type Subscriptions = HashMap<Name, IdSet<Rc<ClientOutput>>, RandomState>;
@@ -45,6 +47,14 @@ pub(crate) struct Listeners {
     pub(crate) patterns: SmallVec<[Name; 2]>,
 }
 
+/// The kind of a subscription to a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subscribed {
+    Channel,
+    Shard,
+    Pattern(Name),
+}
+
 /// Buffers for the frames of one message, one per protocol version.
 #[derive(Debug, Default)]
 struct Frames([Vec<u8>; 2]);
@@ -56,6 +66,7 @@ impl Subscribers {
             worker,
             channels: std::array::from_fn(|_| subscriptions()),
             patterns: subscriptions(),
+            taps: Taps::default(),
             outputs: Vec::new(),
             frames: Frames::default(),
             flush_queue: FlushQueue::new(limits),
@@ -116,6 +127,7 @@ impl Subscribers {
             match shared {
                 Some(published) if content.is_large() => outputs.iter().for_each(|output| {
                     let frame = published.frame(output.protocol.get()).clone();
+                    output.count_messages(1);
                     self.flush_queue.deliver_shared(output, frame);
                 }),
                 _ if content.is_large() => self.flush_queue.deliver_large(outputs, write),
@@ -134,6 +146,27 @@ impl Subscribers {
                 }
             }
         }
+    }
+
+    /// Returns the subscriptions of this worker's clients to a channel, by their slots. `patterns`
+    /// are those that match the channel.
+    pub(crate) fn of_channel<'a>(
+        &'a self,
+        channel: &'a [u8],
+        patterns: &'a [Name],
+    ) -> impl Iterator<Item = (usize, Subscribed)> + 'a {
+        let of = |table: &'a Subscriptions, name: &'a [u8]| {
+            table.get(name).map_or(&[][..], IdSet::as_slice).iter()
+        };
+        let [channels, shards, _] = &self.channels;
+        let by_channel = of(channels, channel).map(|output| (output.slot, Subscribed::Channel));
+        let by_shard = of(shards, channel).map(|output| (output.slot, Subscribed::Shard));
+        let by_pattern = patterns.iter().flat_map(move |name| {
+            let by =
+                move |output: &Rc<ClientOutput>| (output.slot, Subscribed::Pattern(name.clone()));
+            of(&self.patterns, &name[..]).map(by)
+        });
+        by_channel.chain(by_shard).chain(by_pattern)
     }
 
     /// Queues an invalidation for a client of this worker. Does nothing if the client is gone or
@@ -195,6 +228,7 @@ impl Frames {
         write: impl Fn(&mut Vec<u8>, Protocol),
     ) {
         if let [output] = outputs {
+            output.count_messages(1);
             return flush_queue.deliver_with(output, |out| write(out, output.protocol.get()));
         }
         self.0.iter_mut().for_each(Vec::clear);
@@ -204,6 +238,7 @@ impl Frames {
             if frame.is_empty() {
                 write(frame, protocol);
             }
+            output.count_messages(1);
             flush_queue.deliver_with(output, |out| out.extend_from_slice(frame));
         }
     }

@@ -65,6 +65,15 @@ impl OrderGuard<'_> {
         local.subscribers.leave_pattern(pattern, output);
     }
 
+    /// Returns the patterns that match a channel, each with the number of its subscriptions.
+    pub(crate) fn matching_patterns(&mut self, channel: &[u8]) -> Vec<(Name, usize)> {
+        let mut found = Vec::new();
+        self.order.patterns.each_matching(channel, |pattern, interest| {
+            found.push((pattern.clone(), interest.subscriptions()));
+        });
+        found
+    }
+
     /// Delivers all messages that precede this point of the order.
     pub(crate) fn catch_up(&mut self, local: &mut Local) {
         local.deliver_taken();

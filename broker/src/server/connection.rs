@@ -31,6 +31,7 @@ use crate::pubsub::order::OrderGuard;
 use crate::pubsub::outbox::Pool;
 use crate::pubsub::script_barrier::Turn;
 use crate::server::accept::Admission;
+use crate::server::backlog::{Backlog, Progress};
 use crate::server::held::Held;
 use crate::server::stream::Stream;
 use crate::server::unfinished::{KeptInput, Unfinished};
@@ -61,6 +62,8 @@ pub(crate) struct Connection {
     /// When the client last took a byte, since it is to be closed after its queue is sent.
     draining_since: Cell<Option<Instant>>,
     over_soft_limit_since: Cell<Option<Instant>>,
+    /// The ages of unread bytes.
+    backlog: RefCell<Option<Box<Backlog>>>,
     /// A worker that must take its full inbox before this client is read from again.
     ahead_of: Cell<Option<WorkerId>>,
 }
@@ -76,6 +79,8 @@ enum Waiting {
     ForMove,
     /// A command that closes other clients, until they are gone.
     ForEnds,
+    /// A question about subscribers, until all workers have answered.
+    ForSurvey,
     /// A script of this client.
     #[cfg(feature = "lua")]
     ForScript,
@@ -92,7 +97,7 @@ impl Waiting {
     /// it while such a request runs, so it cannot notice the end of the input.
     fn outlasts_input(&self) -> bool {
         match self {
-            Self::ForMove | Self::ForEnds | Self::ForOrder => true,
+            Self::ForMove | Self::ForEnds | Self::ForSurvey | Self::ForOrder => true,
             #[cfg(feature = "lua")]
             Self::ForScript => true,
             Self::Paused(_) | Self::ForTime(..) => false,
@@ -166,6 +171,7 @@ impl Connection {
             failed: Cell::default(),
             draining_since: Cell::default(),
             over_soft_limit_since: Cell::default(),
+            backlog: RefCell::default(),
             ahead_of: Cell::default(),
         }
     }
@@ -537,6 +543,7 @@ impl Connection {
             Some(Waiting::ForEnds) => {
                 turn.is_busy() || self.session.borrow().poll_ends(cx).is_ready()
             }
+            Some(Waiting::ForSurvey) => self.session.borrow().poll_survey(cx).is_ready(),
             #[cfg(feature = "lua")]
             Some(Waiting::ForScript) => self.session.borrow().is_script_done(),
             Some(Waiting::ForOrder) => {
@@ -577,6 +584,10 @@ impl Connection {
             }
             Some(Waiting::ForEnds) => {
                 self.session.borrow_mut().reply_after_ends(context);
+                self.session.borrow_mut().end_request();
+            }
+            Some(Waiting::ForSurvey) => {
+                self.session.borrow_mut().reply_after_survey(context);
                 self.session.borrow_mut().end_request();
             }
             #[cfg(feature = "lua")]
@@ -706,6 +717,7 @@ impl Connection {
     fn record_output(&self, before: usize, left: usize, stats: &Stats) {
         let counts = &self.info.counts;
         counts.bytes_written.add((before - left) as u64);
+        counts.messages_out.store(self.output.messages.get(), Ordering::Relaxed);
         if before > counts.output_peak.load(Ordering::Relaxed) {
             counts.output_peak.store(before, Ordering::Relaxed);
         }
@@ -723,7 +735,24 @@ impl Connection {
                 count.store(value, Ordering::Relaxed);
             }
             stats.buffers.output.record(before.max(left));
+            let peak = &counts.block_peak;
+            peak.store(peak.load(Ordering::Relaxed).max(blocks.bytes), Ordering::Relaxed);
+            self.record_lag(left);
         }
+    }
+
+    /// Updates the age of the oldest unread byte. Called after a flush that has left bytes, or that
+    /// has written the last ones.
+    fn record_lag(&self, left: usize) {
+        let mut backlog = self.backlog.borrow_mut();
+        if left == 0 {
+            *backlog = None;
+            return self.info.set_behind_since(None);
+        }
+        let written = self.info.counts.bytes_written.get();
+        let progress = Progress { written, queued: written + left as u64 };
+        let since = backlog.get_or_insert_default().record(Instant::now(), progress);
+        self.info.set_behind_since(since);
     }
 
     /// Records the size of buffers that stay, and the memory of the client. Called once a second.
@@ -785,6 +814,7 @@ impl Connection {
                     Flow::Wait(time, awaited) => Ran::Waits(used, Waiting::for_time(time, awaited)),
                     Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
                     Flow::WaitForEnds => Ran::Waits(used, Waiting::ForEnds),
+                    Flow::WaitForSurvey => Ran::Waits(used, Waiting::ForSurvey),
                     #[cfg(feature = "lua")]
                     Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),
                 }

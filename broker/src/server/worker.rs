@@ -8,6 +8,7 @@
 mod draining;
 mod flush;
 mod losses;
+mod taps;
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -53,6 +54,7 @@ use crate::session::context::Context;
 use crate::session::effect::Effect;
 use crate::session::moving::{Endpoints, Move};
 use crate::session::server_state::ServerState;
+use crate::session::survey::Survey;
 
 /// A handle by which other threads send tasks to a worker.
 #[derive(Clone, Debug)]
@@ -73,6 +75,8 @@ enum Task {
     SetWorkers(Vec<WorkerHandle>),
     /// Check again whether clients have the permissions that their subscriptions need.
     CheckPermissions,
+    /// Add the subscribers of this worker to a survey.
+    Survey(Arc<Survey>),
     /// Listen on other addresses; only for the worker that has the listeners.
     Move(Arc<Move>),
     /// Put the changes of files in force that were read again.
@@ -192,6 +196,11 @@ impl WorkerHandle {
         let _ = self.tasks.send(Task::CheckPermissions);
     }
 
+    /// Asks the worker for the subscribers of a channel.
+    fn survey(&self, survey: &Arc<Survey>) {
+        let _ = self.tasks.send(Task::Survey(survey.clone()));
+    }
+
     /// Asks the worker that has the listeners to listen on other addresses.
     fn listen_elsewhere(&self, wanted: Arc<Move>) {
         let _ = self.tasks.send(Task::Move(wanted));
@@ -274,6 +283,7 @@ impl Worker {
         }
         let flush = spawn_local(self.clone().flush());
         let inbox = spawn_local(self.clone().take_inbox());
+        let taps = spawn_local(self.clone().serve_taps());
         let clock = spawn_local(self.clone().watch_time());
         let expiry = spawn_local(self.clone().expire_keys());
         let drains = spawn_local(self.clone().follow_drains());
@@ -288,6 +298,7 @@ impl Worker {
                 Task::Keep(sockets) => *self.kept.borrow_mut() = sockets,
                 Task::SetWorkers(all) => *self.all.borrow_mut() = all,
                 Task::CheckPermissions => self.check_permissions(),
+                Task::Survey(survey) => self.answer(&survey),
                 Task::Listen(listener, workers) => {
                     self.accept_on(listener, workers);
                 }
@@ -307,7 +318,7 @@ impl Worker {
             }
         }
         self.shut_down().await;
-        [flush, inbox, clock, expiry, drains].iter().for_each(JoinHandle::abort);
+        [flush, inbox, taps, clock, expiry, drains].iter().for_each(JoinHandle::abort);
         self.with_order(|context, order| {
             #[cfg(feature = "lua")]
             order.close_inbox_of(self.scripts, &mut context.local);
@@ -620,6 +631,11 @@ impl Worker {
                     others.iter().for_each(WorkerHandle::check_permissions);
                 }
                 Effect::Evict => self.evict(&context.config),
+                Effect::Survey(survey) => {
+                    let all = self.all.borrow();
+                    survey.begin(all.len());
+                    all.iter().for_each(|worker| worker.survey(&survey));
+                }
                 Effect::Move(wanted) => {
                     if let Some(listening) = self.all.borrow().first() {
                         listening.listen_elsewhere(wanted);
@@ -660,6 +676,13 @@ impl Worker {
         let mut context = self.context.borrow_mut();
         self.with_turn(&mut context, |context, turn| self.check_clients(context, turn));
         context.local.after_release.run();
+    }
+
+    /// Adds the subscribers of this worker to a survey.
+    fn answer(&self, survey: &Survey) {
+        let connections = self.connections.borrow();
+        let info = |slot: usize| Some(connections.get(slot)?.info.clone());
+        survey.answer(&self.context.borrow().local.subscribers, info);
     }
 
     fn check_clients(&self, context: &mut Context, turn: &mut Turn<'_>) {

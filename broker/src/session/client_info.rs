@@ -108,6 +108,11 @@ pub(crate) struct Counts {
     pub(crate) block_bytes: AtomicUsize,
     /// Unread bytes in these blocks.
     pub(crate) block_unwritten: AtomicUsize,
+    /// The most memory of these blocks since the client has connected.
+    pub(crate) block_peak: AtomicUsize,
+    /// Milliseconds from the connection to the time since which the oldest unread byte waits, plus
+    /// one; 0 without unread bytes.
+    behind_since: AtomicU64,
     /// Bytes of queued requests of a transaction.
     pub(crate) queued_bytes: AtomicUsize,
     /// Bytes read from the client since it connected.
@@ -116,6 +121,10 @@ pub(crate) struct Counts {
     pub(crate) bytes_written: Total,
     /// Commands that have run for the client, those of its transactions and scripts included.
     pub(crate) commands: Total,
+    /// Messages that the client has published.
+    pub(crate) messages_in: Total,
+    /// Messages that were queued for the client, at its last flush.
+    pub(crate) messages_out: AtomicU64,
     /// Bytes of subscriptions, watched keys, queued requests and prefixes.
     pub(crate) state_bytes: AtomicUsize,
     /// The part of these bytes in the sum of all clients.
@@ -268,10 +277,14 @@ impl ClientInfo {
             reply_blocks: AtomicUsize::new(0),
             block_bytes: AtomicUsize::new(0),
             block_unwritten: AtomicUsize::new(0),
+            block_peak: AtomicUsize::new(0),
+            behind_since: AtomicU64::new(0),
             queued_bytes: AtomicUsize::new(0),
             bytes_read: Total::default(),
             bytes_written: Total::default(),
             commands: Total::default(),
+            messages_in: Total::default(),
+            messages_out: AtomicU64::new(0),
             state_bytes: AtomicUsize::new(0),
             summed_bytes: AtomicUsize::new(0),
         };
@@ -312,6 +325,24 @@ impl ClientInfo {
     pub(crate) fn idle(&self, now: Instant) -> Duration {
         let last = Duration::from_secs(self.last_request.load(Ordering::Relaxed).into());
         now.saturating_duration_since(self.connected + last)
+    }
+
+    /// Sets since when the oldest unread byte waits.
+    pub(crate) fn set_behind_since(&self, since: Option<Instant>) {
+        let millis = since.map(|since| since.saturating_duration_since(self.connected).as_millis());
+        let value = millis.map_or(0, |millis| u64::try_from(millis + 1).unwrap_or(u64::MAX));
+        self.counts.behind_since.store(value, Ordering::Relaxed);
+    }
+
+    /// Returns the age of the oldest unread byte.
+    pub(crate) fn lag(&self, now: Instant) -> Duration {
+        match self.counts.behind_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            millis => {
+                let since = self.connected + Duration::from_millis(millis - 1);
+                now.saturating_duration_since(since)
+            }
+        }
     }
 
     pub(crate) fn set_last_command(&self, id: CommandId) {

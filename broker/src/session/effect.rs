@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::moving::Move;
+use super::survey::Survey;
 
 /// An action that the worker performs after the current request.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Effect {
     /// Run a late script on, a piece at a time, until it ends.
     #[cfg(feature = "lua")]
     ResumeScript,
+    /// Ask all workers for the subscribers of a channel.
+    Survey(Arc<Survey>),
     /// Stop the server.
     ShutDown,
 }

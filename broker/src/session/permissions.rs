@@ -7,6 +7,7 @@ use super::{Names, Session};
 use crate::acl::users::is_default;
 use crate::acl::{ChannelUse, User};
 use crate::observe::disconnect::Disconnect;
+use crate::pubsub::taps::TAP_PREFIX;
 
 impl Session {
     /// Returns whether the client must authenticate before other commands.
@@ -50,7 +51,13 @@ impl Session {
             // all other users, but keeps those of the default user with their subscriptions.
             false => is_default(user.name()),
         };
-        goes_on.then_some(user)
+        let keeps_taps = Arc::ptr_eq(before, &user) || self.may_keep_taps(&user);
+        (goes_on && keeps_taps).then_some(user)
+    }
+
+    fn may_keep_taps(&self, user: &User) -> bool {
+        let mut names = self.channels.iter().chain(&self.patterns);
+        names.all(|name| !name.starts_with(TAP_PREFIX) || user.may_tap(name, TAP_PREFIX))
     }
 
     fn may_listen_to_all(&self, user: &User) -> bool {

@@ -15,36 +15,91 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-
-use crate::dialect::item::Malformed;
+use thiserror::Error;
 
 /// One message to encode, or borrowed from a payload.
+///
+/// ```
+/// let message = dialect::signalr2::Message { key: "h-ChatHub", value: b"{}", ..Default::default() };
+/// assert!(!message.is_ack);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     /// The connection or application that sent it.
-    pub(super) source: &'a str,
+    pub source: &'a str,
     /// The signal that it addresses.
-    pub(super) key: &'a str,
-    pub(super) value: &'a [u8],
+    pub key: &'a str,
+    /// JSON, if the key addresses clients of a hub or is a command.
+    pub value: &'a [u8],
     /// Empty, except for commands and acknowledgements.
-    pub(super) command_id: &'a str,
-    pub(super) wait_for_ack: bool,
-    pub(super) is_ack: bool,
+    pub command_id: &'a str,
+    /// Whether the sender of a command waits for its acknowledgement.
+    pub wait_for_ack: bool,
+    /// Whether it is an acknowledgement.
+    pub is_ack: bool,
     /// Signals to exclude, separated by `|`.
-    pub(super) filter: &'a str,
+    pub filter: &'a str,
 }
 
-/// The content of one payload.
+/// The content of one payload. All of its messages share one id.
+///
+/// ```
+/// let body = dialect::signalr2::body(&Default::default(), 5);
+/// let payload = dialect::signalr2::payload(7, &body);
+/// let read = dialect::signalr2::read(&payload, |message| message.is_ack)?;
+/// assert_eq!(read, dialect::signalr2::Payload { id: 7, messages: vec![false], ticks: 5 });
+/// # Ok::<(), dialect::signalr2::Malformed>(())
+/// ```
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Payload<T> {
-    pub(super) id: u64,
-    pub(super) messages: Vec<T>,
-    /// The sender's clock at the time of encoding.
-    pub(super) ticks: i64,
+pub struct Payload<T> {
+    /// The number of the payload on its channel.
+    pub id: u64,
+    /// The results of the function for each message.
+    pub messages: Vec<T>,
+    /// The sender's clock at the time of encoding, in .NET's ticks of 100 ns.
+    pub ticks: i64,
+}
+
+/// The reason why a payload is not readable: a foreign publisher, or damage.
+///
+/// ```
+/// let error = dialect::signalr2::read(b"hello", |_| ()).unwrap_err();
+/// assert_eq!(error, dialect::signalr2::Malformed::NoId);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// The payload does not begin with an id.
+    #[error("expected a number and a space, found neither")]
+    NoId,
+    /// The payload ends too early.
+    #[error("expected {expected}, found the end at byte {at}")]
+    Short {
+        /// The part that is missing.
+        expected: &'static str,
+        /// The length of the payload.
+        at: usize,
+    },
+    /// A part of the payload has another form.
+    #[error("expected {expected}, found something else at byte {at}")]
+    Unexpected {
+        /// The part that was expected.
+        expected: &'static str,
+        /// The place of the found part.
+        at: usize,
+    },
 }
 
 /// Encodes a body with one message, like SignalR.
-pub(super) fn body(message: &Message<'_>, ticks: i64) -> Bytes {
+///
+/// # Panics
+///
+/// If the message exceeds 2 GiB.
+///
+/// ```
+/// let body = dialect::signalr2::body(&Default::default(), 0);
+/// assert_eq!(body[..8], [22, 0, 0, 0, 1, 0, 0, 0]);
+/// ```
+pub fn body(message: &Message<'_>, ticks: i64) -> Bytes {
     let mut bytes = vec![0; 4];
     bytes.extend(1_i32.to_le_bytes());
     string(&mut bytes, message.source);
@@ -61,7 +116,11 @@ pub(super) fn body(message: &Message<'_>, ticks: i64) -> Bytes {
 }
 
 /// Puts the id before a body, as the send script does.
-pub(super) fn payload(id: u64, body: &[u8]) -> Bytes {
+///
+/// ```
+/// assert_eq!(dialect::signalr2::payload(7, b"body"), "7 body");
+/// ```
+pub fn payload(id: u64, body: &[u8]) -> Bytes {
     let mut bytes = id.to_string().into_bytes();
     bytes.push(b' ');
     bytes.extend(body);
@@ -69,7 +128,20 @@ pub(super) fn payload(id: u64, body: &[u8]) -> Bytes {
 }
 
 /// Decodes a payload, and passes each message to `each`.
-pub(super) fn read<'a, T>(
+///
+/// # Errors
+///
+/// [`Malformed`] if the payload has another form than SignalR 2 writes.
+///
+/// ```
+/// use dialect::signalr2::{Message, body, payload, read};
+///
+/// let message = Message { key: "h-ChatHub", value: b"{}", ..Message::default() };
+/// let read = read(&payload(7, &body(&message, 0)), |message| message.key.to_owned())?;
+/// assert_eq!((read.id, &read.messages[..]), (7, &["h-ChatHub".to_owned()][..]));
+/// # Ok::<(), dialect::signalr2::Malformed>(())
+/// ```
+pub fn read<'a, T>(
     payload: &'a [u8],
     each: impl Fn(Message<'a>) -> T,
 ) -> Result<Payload<T>, Malformed> {
@@ -96,14 +168,23 @@ pub(super) fn read<'a, T>(
 }
 
 /// Returns the id of a payload, and the start of its body.
-pub(super) fn split(payload: &[u8]) -> Option<(u64, usize)> {
+///
+/// ```
+/// assert_eq!(dialect::signalr2::split(b"12 body"), Some((12, 3)));
+/// assert_eq!(dialect::signalr2::split(b"body"), None);
+/// ```
+pub fn split(payload: &[u8]) -> Option<(u64, usize)> {
     let space = payload.iter().take(ID_BYTES_MAX + 1).position(|byte| *byte == b' ')?;
     let id = number(&payload[..space]).filter(|id| *id <= ID_MAX)?;
     Some((id, space + 1))
 }
 
 /// Returns the current time in .NET's ticks: 100 ns since the year 1.
-pub(super) fn ticks_now() -> i64 {
+///
+/// ```
+/// assert!(dialect::signalr2::ticks_now() > 0);
+/// ```
+pub fn ticks_now() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_nanos() / 100).map_or(i64::MAX, |ticks| ticks + TICKS_AT_1970)
 }
