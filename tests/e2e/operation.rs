@@ -381,12 +381,12 @@ async fn refusals_are_counted_by_their_reason() {
 
 #[tokio::test]
 async fn the_log_is_readable_for_programs() {
-    let mut server =
+    let mut json =
         server(&["--log-format", "json", "--log-timestamp-format", "milliseconds"]).await;
-    let pid = server.pid();
-    assert_eq!(server.stop(DEADLINE).await, 0);
+    let pid = json.pid();
+    assert_eq!(json.stop(DEADLINE).await, 0);
     let mut messages = Vec::new();
-    for line in server.stdout().lines() {
+    for line in json.stdout().lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect(line);
         assert_eq!(
             (line["pid"].as_u64(), line["role"].as_str()),
@@ -398,10 +398,10 @@ async fn the_log_is_readable_for_programs() {
     }
     assert!(messages.iter().any(|message| message == "Ready to accept connections"));
 
-    let mut server = server(&["--log-format", "logfmt", "--log-timestamp-format", "iso8601"]).await;
-    assert_eq!(server.stop(DEADLINE).await, 0);
+    let mut logfmt = server(&["--log-format", "logfmt", "--log-timestamp-format", "iso8601"]).await;
+    assert_eq!(logfmt.stop(DEADLINE).await, 0);
     let ready = "level=notice message=\"Ready to accept connections\"";
-    let log = server.stdout();
+    let log = logfmt.stdout();
     let line = log.lines().find(|line| line.ends_with(ready)).expect("a line");
     assert!(line.starts_with("pid=") && line.contains(" role=master timestamp=2"), "{line}");
 }

@@ -113,8 +113,11 @@ async fn client_list_counts_the_messages_of_a_client() {
         }
         let script = "redis.call('publish', 'news', 1) redis.call('publish', 'news', 2)";
         publisher.command(&["EVAL", script, "0"]).await;
-        // In one read, so that the messages are one batch.
+        for _ in 0..10 {
+            reader.read_reply().await;
+        }
         reader.command(&["PUNSUBSCRIBE"]).await;
+        // In one read, so that the messages are one batch.
         let pipeline = harness::request(&["PUBLISH", "news", "batch"]).repeat(20);
         publisher.pipeline(&pipeline, 20).await;
         eventually(async || {
