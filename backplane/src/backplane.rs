@@ -316,6 +316,20 @@ impl Backplane {
         connection
     }
 
+    /// Returns whether cursors have a meaning on other servers, so that a connection continues there by
+    /// [`attach_at`](Self::attach_at). They have none in ASP.NET Core's dialect, whose messages have no
+    /// ids.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let backplane = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// assert!(backplane.has_cursors());
+    /// # }
+    /// ```
+    pub fn has_cursors(&self) -> bool {
+        matches!(self.inner.plane, Plane::Stream(_))
+    }
+
     /// Returns a cursor that has a meaning on this server. Messages without ids have none.
     fn known(&self, cursor: Option<Cursor>) -> Option<Cursor> {
         cursor.filter(|_| matches!(self.inner.plane, Plane::Stream(_)))

@@ -127,13 +127,56 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn cursor(&self) -> Cursor {
-        // Some of a run may still have to be returned.
-        let is_within_run = self.run.as_ref().is_some_and(|begun| begun.index < begun.run.len());
-        let position = match is_within_run {
+        let position = match self.is_within_run() {
             true => self.state.position,
             false => self.connections.position(&self.state),
         };
         Cursor::at(position)
+    }
+
+    /// Returns whether some of a run have still to be returned.
+    fn is_within_run(&self) -> bool {
+        self.run.as_ref().is_some_and(|begun| begun.index < begun.run.len())
+    }
+
+    /// Detaches the connection for its next server, and returns its [`groups`](Self::groups) and its
+    /// [`cursor`](Self::cursor) as of then. Nothing happens to it between the three. Returns `None` if it
+    /// has ended before.
+    ///
+    /// The next server continues with [`Backplane::attach_at`](crate::Backplane::attach_at), which
+    /// replays the messages that are still queued here. Until then, the connection is nowhere: a
+    /// change of its groups fails.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let broker = broker::Broker::new();
+    /// let chat = || Backplane::embedded(&broker, "ChatApp").hub("ChatHub");
+    /// let (here, there) = (chat(), chat());
+    /// let (mut ann, mut bob) = (here.attach("c1", None), there.attach("c2", None));
+    /// here.join("c1", "lobby").await?;
+    /// for text in ["read", "queued"] {
+    ///     here.send(Target::all(), Invocation::new("say", [text])?).await?;
+    ///     bob.recv().await?;
+    /// }
+    /// ann.recv().await?;
+    /// let (groups, cursor) = ann.hand_over().expect("it is attached");
+    /// assert_eq!(groups, ["ChatHub.lobby"]);
+    /// let mut ann = there.attach_at("c1", None, &["lobby"], cursor);
+    /// assert_eq!(ann.recv().await?.arguments().get(), r#"["queued"]"#);
+    /// # Ok(()) }
+    /// ```
+    pub fn hand_over(self) -> Option<(Vec<String>, Cursor)> {
+        let (signals, position) = self.connections.hand_over(&self.state, self.is_within_run())?;
+        Some((self.group_names(&signals), Cursor::at(position)))
+    }
+
+    fn group_names(&self, signals: &[Arc<str>]) -> Vec<String> {
+        let groups = signals.iter().filter_map(|signal| self.connections.group_of(signal));
+        let mut groups: Vec<_> = groups.collect();
+        groups.sort_unstable();
+        groups
     }
 
     /// Returns the reason for the client, if a server of the app ended this connection with
@@ -328,11 +371,7 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn groups(&self) -> Vec<String> {
-        let signals = self.connections.signals(&self.state.mailbox);
-        let groups = signals.iter().filter_map(|signal| self.connections.group_of(signal));
-        let mut groups: Vec<_> = groups.collect();
-        groups.sort_unstable();
-        groups
+        self.group_names(&self.connections.signals(&self.state.mailbox))
     }
 
     /// Waits until the broker has confirmed the channels of the connection, at most five seconds.

@@ -146,6 +146,25 @@ impl Connections {
         })
     }
 
+    /// Detaches a connection, and returns its signals and the id up to which it has received all of
+    /// its messages. With `has_unread`, that is the last one that it took. Returns `None` if the
+    /// connection has ended before.
+    pub(crate) fn hand_over(
+        &self,
+        state: &ConnectionState,
+        has_unread: bool,
+    ) -> Option<(Vec<Arc<str>>, Option<u64>)> {
+        self.with_table(|table| {
+            let signals = table.has(&state.mailbox).then(|| table.signals(&state.mailbox))?;
+            let position = match state.mailbox.is_empty() && !has_unread {
+                true => table.position(&state.mailbox).or(state.position),
+                false => state.position,
+            };
+            table.detach(&state.mailbox);
+            Some((signals, position))
+        })
+    }
+
     /// Detaches a connection, unless another one has taken its id.
     pub(crate) fn detach(&self, mailbox: &Mailbox) {
         self.with_table(|table| table.detach(mailbox));

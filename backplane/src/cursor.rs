@@ -47,6 +47,18 @@ impl Cursor {
     pub(crate) fn id(self) -> Option<u64> {
         self.id
     }
+
+    /// Returns whether this is the position before all messages, as on a server that has received
+    /// none. On another server, all messages of its history follow it.
+    ///
+    /// ```
+    /// assert!("s-0,FFFFFFFFFFFFFFFF".parse::<backplane::Cursor>()?.is_start());
+    /// assert!(!"s-0,4AC5".parse::<backplane::Cursor>()?.is_start());
+    /// # Ok::<(), backplane::CursorError>(())
+    /// ```
+    pub fn is_start(self) -> bool {
+        self.id.is_none()
+    }
 }
 
 impl fmt::Display for Cursor {

@@ -276,7 +276,7 @@ impl ServerChannel {
     ) -> Result<(), SendError> {
         let is_for_others = *servers == Servers::others();
         let content = Content::Message { name: Cow::Borrowed(name), value, is_for_others };
-        self.publish(servers, content).await
+        self.publish(servers, content).await.map(drop)
     }
 
     /// Asks servers, and collects the answers until all of them have answered or are gone, or until
@@ -311,8 +311,11 @@ impl ServerChannel {
         let is_for_others = *servers == Servers::others();
         let content = Content::Question { number, name: Cow::Borrowed(name), value, is_for_others };
         let asking = async {
-            self.publish(servers, content).await?;
-            asked.complete().await;
+            let receivers = self.publish(servers, content).await?;
+            // A server that has ended without a word has a lease, and no subscription any more.
+            if receivers > 0 || !matches!(servers.0, To::One(_)) {
+                asked.complete().await;
+            }
             Ok(())
         };
         // After the time, the servers without an answer are silent.
@@ -330,12 +333,13 @@ impl ServerChannel {
         Ok(answers)
     }
 
-    async fn publish(&self, servers: &Servers, content: Content<'_>) -> Result<(), SendError> {
+    /// Publishes a message, and returns the number of servers that get it.
+    async fn publish(&self, servers: &Servers, content: Content<'_>) -> Result<u64, SendError> {
         let publication = match &servers.0 {
             To::All | To::Others => self.outgoing.to_all(content),
             To::One(id) => self.outgoing.to_one(id, content),
         };
-        self.bus.publish(&[publication]).await.map(drop)
+        self.bus.publish(&[publication]).await
     }
 
     /// Announces the departure, and disconnects. Functions of the application end.

@@ -5,12 +5,16 @@
 use std::{future, sync::Arc};
 
 use futures_util::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
 use signalr::{HubError, HubStream};
 use tokio::sync::Semaphore;
 
-/// The streams of one connection.
-#[derive(Debug)]
-pub(crate) struct Streams(Arc<Semaphore>);
+/// The streams of one connection. A connection that goes to another server has none there at first.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Streams {
+    #[serde(skip, default = "permits")]
+    permits: Arc<Semaphore>,
+}
 
 impl Streams {
     /// Returns the stream, or one with an error if the connection has too many.
@@ -19,7 +23,7 @@ impl Streams {
         T: Send + 'static,
         S: Stream<Item = Result<T, HubError>> + Send + 'static,
     {
-        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             let error = HubError::new("too many streams; cancel one first");
             return stream::once(future::ready(Err(error))).boxed();
         };
@@ -30,8 +34,12 @@ impl Streams {
 
 impl Default for Streams {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(STREAMS_MAX)))
+        Self { permits: permits() }
     }
+}
+
+fn permits() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(STREAMS_MAX))
 }
 
 /// Enough for a page in twenty rooms that enters them again.

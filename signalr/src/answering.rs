@@ -24,8 +24,10 @@ use crate::{
     endpoint::{self, Forwardable},
     farm::Farm,
     forwarding::{
-        Action, BROKE_OFF, Forwarded, HUNG_UP, Headers, MOVED, REQUEST, Served, WHEREABOUTS, Wanted,
+        ARRIVED, Action, BROKE_OFF, CONFIRM, Forwarded, HUNG_UP, Headers, MOVED, REQUEST, Served,
+        TAKE, WHEREABOUTS, Wanted,
     },
+    handover::{Arrived, Confirm, Given, Take},
     hub::Hub,
     negotiated::{Found, LEFT, Moved},
     refresh,
@@ -55,6 +57,7 @@ fn begin(hub: &Arc<Hub>) {
             Some(hub.negotiated().whereabouts(&wanted.token, from, wanted.enters, hub.ages()))
         }
     });
+    answer_about_moves(hub);
     let polls = Arc::<Polls>::default();
     let (of, polls_of) = (router.clone(), Arc::clone(&polls));
     farm.answer(REQUEST, move |_, request: Forwarded<'static>| {
@@ -86,6 +89,31 @@ fn begin(hub: &Arc<Hub>) {
             moved(&hub, from, token);
         }
         std::future::ready(())
+    });
+}
+
+/// Answers about connections that go to other servers.
+fn answer_about_moves(hub: &Arc<Hub>) {
+    let (farm, router) = (hub.farm(), Arc::downgrade(hub));
+    let of = router.clone();
+    farm.answer(TAKE, move |from, take: Take| {
+        let hub = of.upgrade();
+        async move { Some(endpoint::hand_over(hub?, from, take).await) }
+    });
+    let of = router.clone();
+    farm.answer(CONFIRM, move |from, confirm: Confirm| {
+        let hub = of.upgrade();
+        async move {
+            let Confirm { token, number } = confirm;
+            Some(hub?.negotiated().confirm(&token, Given { to: from, number }))
+        }
+    });
+    farm.answer(ARRIVED, move |from, arrived: Arrived| {
+        let hub = router.upgrade();
+        async move {
+            hub?.negotiated().arrived_at(&arrived.token, from, arrived.moves);
+            Some(())
+        }
     });
 }
 

@@ -9,6 +9,8 @@ use std::{
 };
 
 use backplane::{Cursor, GroupError};
+use tokio::runtime::Handle;
+use tracing::{Instrument, warn};
 
 use crate::{
     clients::{CallerClients, TypedClient},
@@ -238,7 +240,23 @@ impl<C: TypedClient> Caller<C> {
     /// # Ok(()) }
     /// ```
     pub fn abort(&self) {
+        if matches!(self.close_handle.reason(), Some(Disconnect::Moved)) {
+            self.abort_elsewhere();
+        }
         self.close_handle.close(Disconnect::Aborted);
+    }
+
+    /// Ends a connection that another server has taken. The caller is one of an earlier call.
+    fn abort_elsewhere(&self) {
+        // Outside of a runtime, the process ends.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (backplane, id) = (self.links.backplane.clone(), Arc::clone(&self.peer.connection_id));
+        let aborting = async move {
+            if let Err(error) = backplane.abort(&id).await {
+                warn!(connection = &*id, %error, "could not abort a connection on another server");
+            }
+        };
+        runtime.spawn(aborting.in_current_span());
     }
 
     /// Returns whether the application has aborted the connection.

@@ -11,6 +11,7 @@ mod elsewhere;
 mod endpoint;
 mod negotiate;
 mod outbox;
+mod parked;
 mod place;
 mod reply;
 mod request;

@@ -13,7 +13,12 @@ use std::{
 
 use tokio::time::{Duration, Instant};
 
-use crate::{handoff::Handoff, http_connection::HttpConnection, server_id::ServerId};
+use crate::{
+    handoff::Handoff,
+    handover::{Confirmed, Parked},
+    http_connection::HttpConnection,
+    server_id::ServerId,
+};
 
 /// All tokens that have opened a connection.
 #[derive(Debug, Default)]
@@ -21,6 +26,8 @@ pub(crate) struct Connections {
     tokens: HashMap<Arc<str>, Place>,
     /// Tokens of ended connections, with the time at which they open nothing any more.
     ended: VecDeque<(Instant, Arc<str>)>,
+    /// The connections that have left for other servers.
+    pub(crate) confirmed: Confirmed,
 }
 
 /// The state of a token that has opened a connection.
@@ -28,9 +35,19 @@ pub(crate) struct Connections {
 pub(crate) enum Place {
     WebSocket(Option<Arc<Handoff>>),
     Http(Arc<HttpConnection>),
+    /// Here without a session, until another server goes on with it.
+    Parked(Arc<Parked>),
     /// On another server. This one is the home.
-    Elsewhere(ServerId),
+    Elsewhere(Owner),
     Ended,
+}
+
+/// The server of a connection, as its home knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) server: ServerId,
+    /// How often the connection has left a server. News of an earlier server is old.
+    pub(crate) moves: u32,
 }
 
 impl Connections {
@@ -45,6 +62,18 @@ impl Connections {
             self.tokens.remove(&token);
         }
         self.tokens.insert(token, place);
+    }
+
+    /// Replaces the place of a connection that is here.
+    pub(crate) fn replace(&mut self, token: &str, place: Place) {
+        if let Some(current) = self.tokens.get_mut(token) {
+            *current = place;
+        }
+    }
+
+    /// Forgets the token of a connection that another server has.
+    pub(crate) fn forget(&mut self, token: &str) {
+        self.tokens.remove(token);
     }
 
     /// Ends a connection. Its token is kept for as long as it could open another one.
@@ -62,8 +91,8 @@ impl Connections {
     /// Ends all connections on other servers that are gone. Their tokens are forgotten.
     pub(crate) fn forget_servers(&mut self, is_there: impl Fn(ServerId) -> bool) {
         self.tokens.retain(|_, place| match place {
-            Place::Elsewhere(server) => is_there(*server),
-            Place::WebSocket(_) | Place::Http(_) | Place::Ended => true,
+            Place::Elsewhere(owner) => is_there(owner.server),
+            Place::WebSocket(_) | Place::Http(_) | Place::Parked(_) | Place::Ended => true,
         });
     }
 

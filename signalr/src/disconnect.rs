@@ -42,6 +42,9 @@ pub(crate) enum Disconnect {
     Shutdown,
     #[error("another server goes on with the client")]
     Moved,
+    /// With the encoding of the client.
+    #[error("the client continues a connection that no server has")]
+    Unresumable(Encoding),
     #[error("the client skipped messages")]
     Sequence,
     #[error("aborted by the application")]
@@ -78,6 +81,10 @@ impl Disconnect {
             Self::Protocol(error) => failed(&format!("{}: {error}", error.exception()), true),
             Self::Refused(error) => failed(error, false),
             Self::Handshake(error) => Some(error.reply(detailed)),
+            // The client takes no other message before the number of the first one.
+            Self::Unresumable(encoding) => {
+                Some([encoding.sequence(1), encoding.close(None, true)].concat().into())
+            }
             Self::TransportClosed
             | Self::Moved
             | Self::Finished

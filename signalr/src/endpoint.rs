@@ -4,6 +4,7 @@
 //! request.
 
 mod http;
+mod moves;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -15,9 +16,14 @@ use axum::{
 use tokio::sync::mpsc::OwnedPermit;
 use tracing::Instrument;
 
-pub(crate) use self::http::{Forwardable, serve_forwarded};
+pub(crate) use self::{
+    http::{Forwardable, serve_forwarded},
+    moves::hand_over,
+};
 use crate::{
     forwarding::{self, Located, MOVED},
+    handoff::{Handed, Handoff},
+    handover::Left,
     hub::Hub,
     metrics::Reason,
     negotiated::{Claim, ClaimError, Found, is_public, is_stateful},
@@ -25,7 +31,7 @@ use crate::{
     query::query,
     refusal::{because, full, refusal, unlisted_page},
     session,
-    socket::{Socket, Upgrade},
+    socket::Upgrade,
     spans,
     transport::{
         long_polling, resumable,
@@ -62,7 +68,7 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
             Opened::Resumed(permit) => {
                 hub.metrics().resumed("ok");
                 upgrade.then(async |socket| {
-                    permit.send(Box::new(socket));
+                    permit.send(Handed::Socket(Box::new(socket)));
                 })
             }
         };
@@ -114,7 +120,7 @@ impl Purpose {
 }
 
 /// Claims a negotiated connection for a WebSocket, or a new one if the client skips negotiation.
-async fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, Response> {
+async fn open(hub: &Arc<Hub>, parts: &Parts, token: Option<&str>) -> Result<Opened, Response> {
     let Some(token) = token else {
         check_supported(hub, TransportKind::WebSockets)?;
         return match hub.is_full() {
@@ -131,18 +137,20 @@ async fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, R
         Found::Http(connection) => {
             Err(http::check_user(hub, parts, &connection).err().unwrap_or_else(other_transport))
         }
-        Found::WebSocket(Some(handoff))
-            if !handoff.belongs_to(hub.visitor(parts).user_id.as_deref()) =>
-        {
-            Err(http::other_user())
+        Found::WebSocket(Some(handoff)) => resume(hub, parts, &handoff),
+        Found::Parked(parked) => {
+            let user_id = hub.visitor(parts).user_id;
+            if parked.visitor.user_id != user_id {
+                return Err(http::other_user());
+            }
+            let handoff = moves::take_back(hub, token).ok_or_else(unknown_websocket)?;
+            resume(hub, parts, &handoff)
         }
-        Found::WebSocket(Some(handoff)) => match handoff.reserve() {
-            Some(permit) => Ok(Opened::Resumed(permit)),
-            None if handoff.has_ended() => Err(unknown_websocket()),
-            None => Err(active()),
-        },
-        // A stateful client continues its connection on the server that has it.
-        Found::Elsewhere(_) if is_stateful(token) => Err(unknown_websocket()),
+        // A stateful client continues its connection on any server.
+        Found::Elsewhere(owner) if is_stateful(token) => {
+            let handoff = moves::take_over(hub, parts, token, owner).await?;
+            resume(hub, parts, &handoff)
+        }
         // Others may know the id of a connection, which is its token in version 0. They must not take
         // it over.
         Found::Elsewhere(_) if is_public(token) => Err(active()),
@@ -156,7 +164,11 @@ async fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, R
             match forwarding::locate(hub.farm(), token, home, is_fresh).await {
                 Located::Opens => claim(hub, token).map(Opened::New),
                 Located::At(_) if is_public(token) => Err(active()),
-                Located::At(_) | Located::Unknown => Err(unknown_websocket()),
+                Located::At(owner) => {
+                    let handoff = moves::take_over(hub, parts, token, owner).await?;
+                    resume(hub, parts, &handoff)
+                }
+                Located::Unknown => Err(unknown_websocket()),
             }
         }
         Found::Foreign { home, .. } => {
@@ -167,6 +179,19 @@ async fn open(hub: &Hub, parts: &Parts, token: Option<&str>) -> Result<Opened, R
         Found::Fresh | Found::WebSocket(None) | Found::Unknown | Found::UnknownKey => {
             claim(hub, token).map(Opened::New)
         }
+    }
+}
+
+/// Continues the connection of a stateful client, which is here.
+#[expect(clippy::result_large_err, reason = "the error is the response")]
+fn resume(hub: &Hub, parts: &Parts, handoff: &Handoff) -> Result<Opened, Response> {
+    if !handoff.belongs_to(hub.visitor(parts).user_id.as_deref()) {
+        return Err(http::other_user());
+    }
+    match handoff.reserve() {
+        Some(permit) => Ok(Opened::Resumed(permit)),
+        None if handoff.has_ended() => Err(unknown_websocket()),
+        None => Err(active()),
     }
 }
 
@@ -182,8 +207,11 @@ fn claim(hub: &Hub, token: &str) -> Result<Claim, Response> {
 enum Opened {
     New(Claim),
     /// The session of a stateful client takes it in place of its old one.
-    Resumed(OwnedPermit<Box<Socket>>),
+    Resumed(OwnedPermit<Handed>),
 }
+
+/// Serves a client until its connection ends, or leaves for another server.
+type Session = Pin<Box<dyn Future<Output = Option<Box<Left>>> + Send>>;
 
 /// Opens a WebSocket.
 fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: Upgrade) -> Response {
@@ -198,14 +226,17 @@ fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: Upgrade) -> R
     upgrade.then(move |socket| {
         let sessions = hub.sessions().clone();
         // In a box, since the session of a stateful client is larger.
-        let session: Pin<Box<dyn Future<Output = ()> + Send>> = match resume {
-            Some((handoff, sockets)) => {
-                let halves = resumable::halves(socket, hub.options(), handoff, sockets);
-                Box::pin(session::serve(hub, peer, halves))
+        let (session, claim): (Session, _) = match resume {
+            Some((handoff, handed)) => {
+                let moves = handoff.moves;
+                let halves = resumable::halves(socket, hub.options(), handoff, handed);
+                let session = Box::pin(session::serve(Arc::clone(&hub), peer, halves));
+                (Box::pin(moves::run(hub, claim, moves, session)), None)
             }
             None => {
                 let halves = websocket::halves(socket, Limits::of(hub.options()));
-                Box::pin(session::serve(hub, peer, halves))
+                // It does not leave.
+                (Box::pin(session::serve(hub, peer, halves)), Some(claim))
             }
         };
         let session = async move {

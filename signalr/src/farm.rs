@@ -14,9 +14,13 @@ use std::{
 };
 
 use backplane::{Backplane, Servers};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{self, Instant},
+};
 use tracing::{Instrument, debug};
 
 use crate::{key_ring::Key, server_id::ServerId, tokens::Tokens};
@@ -63,6 +67,11 @@ impl Farm {
 
     pub(crate) fn tokens(&self) -> &Arc<Tokens> {
         &self.tokens
+    }
+
+    /// Returns whether other servers can take the connections of this one.
+    pub(crate) fn has_others(&self) -> bool {
+        !self.is_alone && self.backplane.has_cursors() && self.backplane.servers().len() > 1
     }
 
     /// Returns whether a server has a lease.
@@ -138,16 +147,24 @@ impl Farm {
         }
     }
 
-    /// Exchanges keys with the other servers, unless that has just happened.
+    /// Exchanges keys with the other servers. If that has just happened, waits a moment first: servers
+    /// that have begun since have new keys. All calls that wait share one exchange.
     pub(crate) async fn exchange_keys(&self) {
-        let mut exchanged = self.exchanged.lock().await;
-        if self.is_alone || exchanged.is_some_and(|at| at.elapsed() < EXCHANGE_INTERVAL) {
+        if self.is_alone {
             return;
+        }
+        let called = Instant::now();
+        let mut exchanged = self.exchanged.lock().await;
+        if let Some(last) = *exchanged {
+            if last >= called {
+                return;
+            }
+            time::sleep_until(last + EXCHANGE_INTERVAL).await;
         }
         // Before the answers: also a request that is dropped meanwhile counts.
         *exchanged = Some(Instant::now());
         let keys = self.tokens.shared_keys();
-        for (_, keys) in self.ask_others("keys", &keys).await {
+        for (_, keys) in self.ask_others("keys", &keys, OTHERS_TIMEOUT).await {
             self.tokens.merge_keys(keys);
         }
     }
@@ -160,42 +177,73 @@ impl Farm {
         question: &(impl Serialize + ?Sized),
         within: Duration,
     ) -> Option<A> {
-        let to = Servers::one(server.to_string());
-        let mut answers = self.ask_servers(to, name, question, within).await;
-        answers.pop().map(|(_, answer)| answer)
+        match self.ask_one(server, name, question, within).await {
+            Asked::Answer(answer) => Some(answer),
+            Asked::Refused | Asked::Silent => None,
+        }
     }
 
-    /// Asks all other servers, and returns the answers that come in time.
+    /// Asks one server. A killed one is silent at once.
+    pub(crate) async fn ask_one<A: DeserializeOwned + Send>(
+        &self,
+        server: ServerId,
+        name: &str,
+        question: &(impl Serialize + ?Sized),
+        within: Duration,
+    ) -> Asked<A> {
+        if self.is_alone {
+            return Asked::Silent;
+        }
+        let to = Servers::one(server.to_string());
+        let asking = self.backplane.ask::<_, A>(to, &self.name(name), question);
+        match asking.within(within).await {
+            Ok(mut answers) => match answers.received.pop() {
+                Some((_, answer)) => Asked::Answer(answer),
+                None if answers.refused.is_empty() => Asked::Silent,
+                None => Asked::Refused,
+            },
+            Err(error) => {
+                debug!(%error, name, "could not ask another server");
+                Asked::Silent
+            }
+        }
+    }
+
+    /// Asks one server until it answers or is gone. Its answer may be lost, so the question can come
+    /// several times.
+    pub(crate) async fn ask_until_gone<A: DeserializeOwned + Send>(
+        &self,
+        server: ServerId,
+        name: &str,
+        question: &(impl Serialize + Sync + ?Sized),
+    ) -> Option<A> {
+        loop {
+            match self.ask_one(server, name, question, AGAIN_AFTER).await {
+                Asked::Answer(answer) => return Some(answer),
+                // The server may be away from the broker only.
+                Asked::Silent if self.is_there(server) => time::sleep(AWAY_PAUSE).await,
+                Asked::Silent | Asked::Refused => return None,
+            }
+        }
+    }
+
+    /// Asks all other servers, and returns the answers that come in time. Each one is asked by itself,
+    /// so a killed server delays nothing.
     pub(crate) async fn ask_others<A: DeserializeOwned + Send>(
         &self,
         name: &str,
-        question: &(impl Serialize + ?Sized),
-    ) -> Vec<(ServerId, A)> {
-        self.ask_servers(Servers::others(), name, question, OTHERS_TIMEOUT).await
-    }
-
-    async fn ask_servers<A: DeserializeOwned + Send>(
-        &self,
-        servers: Servers,
-        name: &str,
-        question: &(impl Serialize + ?Sized),
+        question: &(impl Serialize + Sync + ?Sized),
         within: Duration,
     ) -> Vec<(ServerId, A)> {
         if self.is_alone {
             return Vec::new();
         }
-        match self.backplane.ask::<_, A>(servers, &self.name(name), question).within(within).await {
-            Ok(answers) => {
-                let received = answers.received.into_iter();
-                received
-                    .filter_map(|(of, answer)| Some((ServerId::parse(&of.id)?, answer)))
-                    .collect()
-            }
-            Err(error) => {
-                debug!(%error, name, "could not ask other servers");
-                Vec::new()
-            }
-        }
+        let servers = self.backplane.servers();
+        let others = servers.iter().filter_map(|server| ServerId::parse(&server.id));
+        let asking = others.filter(|server| *server != self.own).map(|server| async move {
+            Some((server, self.ask(server, name, question, within).await?))
+        });
+        join_all(asking).await.into_iter().flatten().collect()
     }
 
     /// Sends a message to a server, without waiting.
@@ -224,16 +272,30 @@ impl Farm {
     }
 }
 
+/// The outcome of a question to one server.
+#[derive(Debug)]
+pub(crate) enum Asked<A> {
+    Answer(A),
+    /// The server cannot answer it, such as one of another version.
+    Refused,
+    /// No answer came in time, or the server is not there.
+    Silent,
+}
+
 impl fmt::Debug for Farm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Farm").field("own", &self.own).finish_non_exhaustive()
     }
 }
 
-/// Maximum wait for the answer of a server that has it at hand.
+/// Maximum wait for the answer of a server that has it at hand, if another way follows.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
-/// Maximum wait for the answers of all others. A server that has ended without a word takes so long,
-/// until its lease ends. A busy one has the time to answer: otherwise a client would be lost.
-const OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum wait for the answers of all others, if a busy one may be left out. One that is not there
+/// takes no time.
+pub(crate) const OTHERS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum wait for an answer before a question is asked again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// Pause before a server that is away from the broker is asked again.
+const AWAY_PAUSE: Duration = Duration::from_millis(200);
 /// Minimum time between two exchanges of keys.
 const EXCHANGE_INTERVAL: Duration = Duration::from_secs(1);

@@ -21,7 +21,7 @@ use tokio::time;
 
 use crate::{
     blob::Blob,
-    farm::{ANSWER_TIMEOUT, Farm},
+    farm::Farm,
     http_connection::QUEUE_BYTES_MAX,
     hub::Hub,
     metrics::Reason,
@@ -102,7 +102,7 @@ pub(crate) async fn find(hub: &Hub, token: &str) -> Found {
 /// opens it.
 pub(crate) async fn locate(farm: &Farm, token: &str, home: ServerId, enters: bool) -> Located {
     let wanted = Wanted { token: token.into(), enters };
-    match farm.ask(home, WHEREABOUTS, &wanted, ANSWER_TIMEOUT).await {
+    match farm.ask(home, WHEREABOUTS, &wanted, HOME_TIMEOUT).await {
         Some(Whereabouts::Here) => Located::At(home),
         Some(Whereabouts::At(owner)) => {
             ServerId::parse(&owner).map_or(Located::Unknown, Located::At)
@@ -112,7 +112,8 @@ pub(crate) async fn locate(farm: &Farm, token: &str, home: ServerId, enters: boo
         None => {
             // The home is gone, and with it the list of its connections.
             let wanted = Wanted { enters: false, ..wanted };
-            let answers = farm.ask_others::<Whereabouts>(WHEREABOUTS, &wanted).await;
+            let asking = farm.ask_others::<Whereabouts>(WHEREABOUTS, &wanted, HOME_TIMEOUT);
+            let answers = asking.await;
             let owner = answers.into_iter().find(|(_, place)| *place == Whereabouts::Here);
             match owner {
                 Some((owner, _)) => Located::At(owner),
@@ -284,11 +285,20 @@ impl<M: Serialize + Clone + Send + Sync + 'static> Drop for Notice<M> {
 pub(crate) const WHEREABOUTS: &str = "whereabouts";
 /// The question that is a request.
 pub(crate) const REQUEST: &str = "request";
+/// The question for the state of a stateful connection.
+pub(crate) const TAKE: &str = "take";
+/// The question whether the sender goes on with a stateful connection.
+pub(crate) const CONFIRM: &str = "confirm";
+/// The message to the home that a stateful connection is on another server.
+pub(crate) const ARRIVED: &str = "arrived";
 /// The message that a WebSocket has opened elsewhere.
 pub(crate) const MOVED: &str = "moved";
 /// The message that a client has not sent the rest of a POST.
 pub(crate) const BROKE_OFF: &str = "broke_off";
 /// The message that a client does not wait for its poll any more.
 pub(crate) const HUNG_UP: &str = "hung_up";
+/// Maximum wait for a home, or for all others if it is gone. A busy server has the time to answer:
+/// otherwise, another one would open the same connection. One that is not there takes no time.
+const HOME_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time for which the answer of the owner may travel.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);

@@ -1,32 +1,62 @@
-//! Hands a new WebSocket to a session that has lost its old one.
+//! The way to the session of a stateful client: a new WebSocket for it, or the order to leave.
 //!
 //! A stateful client opens another WebSocket with the same token. The request finds the handoff in
-//! the table of connections.
+//! the table of connections. If it has reached another server, that one asks for the session.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio::{
+    sync::{
+        mpsc::{self, OwnedPermit},
+        oneshot,
+    },
+    time::{self, Instant},
+};
 
 use crate::socket::Socket;
 
-/// The way of a new WebSocket to its session.
+/// The way to a session.
 #[derive(Debug)]
 pub(crate) struct Handoff {
-    sockets: mpsc::Sender<Box<Socket>>,
+    handed: mpsc::Sender<Handed>,
     /// Whether client and server have agreed on the stateful reconnect.
     is_agreed: AtomicBool,
     /// The user of the connection, once its first WebSocket has been accepted.
     user_id: OnceLock<Option<Arc<str>>>,
+    /// How often the connection has left a server.
+    pub(crate) moves: u32,
+}
+
+/// A message to a session.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// The client has opened this WebSocket.
+    Socket(Box<Socket>),
+    /// Another server goes on with the client.
+    Leave(Leave),
+}
+
+/// The order to leave. A session that cannot leave in time drops it.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    pub(crate) until: Instant,
+    /// Is sent when the state of the session waits for the other server.
+    pub(crate) left: oneshot::Sender<()>,
 }
 
 impl Handoff {
-    /// Returns a handoff and its other end, for the session.
-    pub(crate) fn channel() -> (Self, mpsc::Receiver<Box<Socket>>) {
-        let (sockets, receiver) = mpsc::channel(1);
-        (Self { sockets, is_agreed: AtomicBool::new(false), user_id: OnceLock::new() }, receiver)
+    /// Returns a handoff and its other end, for the session. `moves` counts the servers that the
+    /// connection has left.
+    pub(crate) fn channel(moves: u32) -> (Self, mpsc::Receiver<Handed>) {
+        let (handed, receiver) = mpsc::channel(1);
+        let (is_agreed, user_id) = (AtomicBool::new(false), OnceLock::new());
+        (Self { handed, is_agreed, user_id, moves }, receiver)
     }
 
     /// Sets the user of the connection. No other one may hand over a WebSocket.
@@ -43,14 +73,38 @@ impl Handoff {
         self.is_agreed.store(true, Ordering::Relaxed);
     }
 
+    fn is_agreed(&self) -> bool {
+        self.is_agreed.load(Ordering::Relaxed)
+    }
+
     /// Returns whether the session takes no other WebSocket any more.
     pub(crate) fn has_ended(&self) -> bool {
-        self.sockets.is_closed()
+        self.handed.is_closed()
     }
 
     /// Returns the permit to hand over a WebSocket, or `None` if the session takes none.
-    pub(crate) fn reserve(&self) -> Option<OwnedPermit<Box<Socket>>> {
-        let is_agreed = self.is_agreed.load(Ordering::Relaxed);
-        if is_agreed { self.sockets.clone().try_reserve_owned().ok() } else { None }
+    pub(crate) fn reserve(&self) -> Option<OwnedPermit<Handed>> {
+        if self.is_agreed() { self.handed.clone().try_reserve_owned().ok() } else { None }
+    }
+
+    /// Asks the session to leave at its next quiet moment. Returns whether its state waits then.
+    pub(crate) async fn leave(&self, until: Instant) -> bool {
+        if !self.is_agreed() {
+            return false;
+        }
+        let (left, has_left) = oneshot::channel();
+        let handing = self.handed.send(Handed::Leave(Leave { until, left }));
+        match time::timeout_at(until, handing).await {
+            Ok(Ok(())) => has_left.await.is_ok(),
+            Ok(Err(_)) | Err(_) => false,
+        }
+    }
+}
+
+/// Waits for the next message. Pending once the table has forgotten the session.
+pub(crate) async fn next(handed: &mut mpsc::Receiver<Handed>) -> Handed {
+    match handed.recv().await {
+        Some(handed) => handed,
+        None => future::pending().await,
     }
 }

@@ -344,7 +344,9 @@ impl Hub {
     /// meanwhile. Then negotiation is refused with status 503 and `Retry-After: 1`, and the connections
     /// end over the window, in a random order: each second has its share. A client that opens its
     /// transport now is served, and ends within the rest of the window. Clients get a Close message
-    /// that lets them reconnect; those of SignalR 2 reconnect by themselves.
+    /// that lets them reconnect; those of SignalR 2 reconnect by themselves. Stateful clients get none if
+    /// there are other servers: they open another WebSocket at once, and continue on one of these. Such a
+    /// connection waits for [`Options::close_timeout`].
     ///
     /// It returns when all connections have ended, at most [`Options::write_timeout`] plus
     /// [`Options::close_timeout`] after the window. [`shutdown`](Self::shutdown) in the middle replaces

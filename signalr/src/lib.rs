@@ -77,6 +77,7 @@
 //! | `signalr_replayed_total` | messages sent again on such WebSockets | |
 //! | `signalr_drain_remaining` | connections that a shutdown has still to close, else 0 | |
 //! | `signalr_negotiations_total` | negotiations | `outcome` (`ok`, `redirected`, `refused`) |
+//! | `signalr_handovers_total` | stateful connections whose clients came from another server | `outcome` (`ok`; `stays`: its calls last too long, or its state is too large; `lost`: no server has it; `other_user`) |
 //! | `signalr_forwarded_total` | requests for a connection on another server | `outcome` (`ok`, `lost`: no answer of it) |
 //! | `signalr_refused_total` | refused requests | `reason` (`origin`, `host`, `auth`, `token`, `limit`, `draining`) |
 //!
@@ -174,6 +175,7 @@ mod byte_queue;
 mod connections;
 mod farm;
 mod handoff;
+mod handover;
 mod http_connection;
 mod negotiated;
 mod signal;

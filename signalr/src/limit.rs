@@ -16,6 +16,7 @@ use futures_util::{
     future::{self, Either, Ready},
 };
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -145,7 +146,7 @@ impl CallLimit {
             return self.use_up(users.free_at(user, now), now);
         }
         let limits = call.caller().peer().local::<Limits>();
-        self.use_up(limits.0.lock().entry(self.id).or_insert(now), now)
+        self.use_up(limits.free_at.lock().entry(self.id).or_insert(now), now)
     }
 
     /// Adds the cost of a call to the time at which all calls are allowed again, if it is within the
@@ -187,9 +188,13 @@ impl Default for Users {
 /// Users that are kept without a look at the times of their calls.
 const USERS_MIN: usize = 1_024;
 
-/// The limits of one connection: the time at which all calls are allowed again, by limit.
-#[derive(Debug, Default)]
-struct Limits(Mutex<HashMap<u64, Instant>>);
+/// The limits of one connection. On another server, they begin anew.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Limits {
+    /// The time at which all calls are allowed again, by limit.
+    #[serde(skip)]
+    free_at: Mutex<HashMap<u64, Instant>>,
+}
 
 impl Layer<CallService> for CallLimit {
     type Service = Limited;

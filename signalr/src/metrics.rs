@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     pub(crate) replayed: Counter,
     negotiations: Family<OutcomeLabel, Counter>,
     forwarded: Family<OutcomeLabel, Counter>,
+    handovers: Family<OutcomeLabel, Counter>,
     refused: Family<ReasonLabel, Counter>,
 }
 
@@ -68,6 +69,7 @@ impl Default for Metrics {
             replayed: Counter::default(),
             negotiations: Family::default(),
             forwarded: Family::default(),
+            handovers: Family::default(),
             refused: Family::default(),
         }
     }
@@ -122,6 +124,8 @@ impl Metrics {
         registry.register("negotiations", "Negotiations", self.negotiations.clone());
         let help = "Requests that another server of the app has served";
         registry.register("forwarded", help, self.forwarded.clone());
+        let help = "Connections that another server of the app has handed over, or has not";
+        registry.register("handovers", help, self.handovers.clone());
         registry.register("refused", "Refused requests", self.refused.clone());
     }
 
@@ -181,6 +185,11 @@ impl Metrics {
     /// Counts a request for a connection on another server.
     pub(crate) fn forwarded(&self, outcome: &'static str) {
         self.forwarded.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Counts a connection of another server whose client has come here.
+    pub(crate) fn handed_over(&self, outcome: &'static str) {
+        self.handovers.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(crate) fn refused(&self, reason: Reason) {

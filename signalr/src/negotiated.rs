@@ -7,6 +7,8 @@
 //!
 //! A fresh token opens one connection. Afterwards it is in `connections`, here and at its home.
 
+mod moves;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -20,14 +22,14 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    connections::{Connections, Place},
+    connections::{Connections, Owner, Place},
     farm::Farm,
-    handoff::Handoff,
+    handoff::{Handed, Handoff},
+    handover::Parked,
     http_connection::HttpConnection,
     options::{DURATION_MAX, Options},
     peer::Visitor,
     server_id::ServerId,
-    socket::Socket,
     tokens::Invalid,
 };
 
@@ -124,7 +126,8 @@ impl Negotiated {
         match place {
             Some(Place::WebSocket(handoff)) => Found::WebSocket(handoff),
             Some(Place::Http(connection)) => Found::Http(connection),
-            Some(Place::Elsewhere(owner)) => Found::Elsewhere(owner),
+            Some(Place::Elsewhere(owner)) => Found::Elsewhere(owner.server),
+            Some(Place::Parked(parked)) => Found::Parked(parked),
             Some(Place::Ended) => Found::Unknown,
             None => match self.decode(token) {
                 Ok(found) => self.unopened(&found, ages),
@@ -155,11 +158,13 @@ impl Negotiated {
     ) -> Whereabouts {
         let mut connections = self.0.connections.lock();
         match connections.get(token) {
-            Some(Place::WebSocket(_) | Place::Http(_)) => return Whereabouts::Here,
+            Some(Place::WebSocket(_) | Place::Http(_) | Place::Parked(_)) => {
+                return Whereabouts::Here;
+            }
             // The asker itself has just ended it.
-            Some(Place::Elsewhere(owner)) if *owner == asker => return Whereabouts::Unknown,
-            Some(Place::Elsewhere(owner)) if self.0.farm.is_there(*owner) => {
-                return Whereabouts::At(owner.to_string());
+            Some(Place::Elsewhere(owner)) if owner.server == asker => return Whereabouts::Unknown,
+            Some(Place::Elsewhere(owner)) if self.0.farm.is_there(owner.server) => {
+                return Whereabouts::At(owner.server.to_string());
             }
             Some(Place::Ended) => return Whereabouts::Unknown,
             Some(Place::Elsewhere(_)) | None => {}
@@ -169,7 +174,7 @@ impl Negotiated {
             return Whereabouts::Unknown;
         }
         self.sweep(&mut connections);
-        connections.insert(token.into(), Place::Elsewhere(asker));
+        connections.insert(token.into(), Place::Elsewhere(Owner { server: asker, moves: 0 }));
         Whereabouts::Entered
     }
 
@@ -177,18 +182,23 @@ impl Negotiated {
     /// where the connection was before.
     pub(crate) fn moved(&self, token: &str, to: ServerId) -> Option<Moved> {
         let decoded = self.decode(token).ok()?;
+        // That of a stateful client is taken, and never replaced.
+        if is_stateful(token) {
+            return None;
+        }
         let mut connections = self.0.connections.lock();
+        let there = Place::Elsewhere(Owner { server: to, moves: 0 });
         match connections.get(token) {
             Some(Place::WebSocket(_) | Place::Http(_)) => Some(Moved::FromHere(decoded.id)),
-            Some(Place::Elsewhere(owner)) if *owner != to => {
-                let from = *owner;
-                connections.insert(token.into(), Place::Elsewhere(to));
+            Some(Place::Elsewhere(owner)) if owner.server != to => {
+                let from = owner.server;
+                connections.insert(token.into(), there);
                 Some(Moved::From(from))
             }
-            Some(Place::Elsewhere(_) | Place::Ended) => None,
+            Some(Place::Elsewhere(_) | Place::Parked(_) | Place::Ended) => None,
             None if self.is_own(&decoded) => {
                 self.sweep(&mut connections);
-                connections.insert(token.into(), Place::Elsewhere(to));
+                connections.insert(token.into(), there);
                 None
             }
             None => None,
@@ -198,7 +208,8 @@ impl Negotiated {
     /// Takes note that a connection of this home has ended on another server.
     pub(crate) fn left(&self, token: &str, server: ServerId, ages: Ages) {
         let mut connections = self.0.connections.lock();
-        if matches!(connections.get(token), Some(Place::Elsewhere(owner)) if *owner == server) {
+        if matches!(connections.get(token), Some(Place::Elsewhere(owner)) if owner.server == server)
+        {
             let fresh_for = self.decode(token).map(|token| self.fresh_for(&token, ages));
             connections.end(token.into(), fresh_for.unwrap_or_default());
         }
@@ -215,12 +226,12 @@ impl Negotiated {
 
     /// Claims the connection of a fresh token for a WebSocket. A place on another server ends.
     pub(crate) fn claim(&self, token: &str, ages: Ages) -> Result<Claim, ClaimError> {
-        let (handoff, sockets) = Handoff::channel();
+        let (handoff, handed) = Handoff::channel(0);
         let handoff = is_stateful(token).then(|| Arc::new(handoff));
         let place = Place::WebSocket(handoff.clone());
         let connection_id = self.enter(token, ages, |_| place)?;
         let held = Some(Box::new(self.held(token, ages)));
-        Ok(Claim { connection_id, resume: handoff.map(|handoff| (handoff, sockets)), held })
+        Ok(Claim { connection_id, resume: handoff.map(|handoff| (handoff, handed)), held })
     }
 
     /// Returns whether a WebSocket with a token that was refused would have continued a connection: a
@@ -253,7 +264,7 @@ impl Negotiated {
     }
 
     fn held(&self, token: &str, ages: Ages) -> Held {
-        Held { negotiated: self.clone(), token: token.into(), ages }
+        Held { negotiated: self.clone(), token: token.into(), ages, is_over: false }
     }
 
     /// Enters the connection of a fresh token, and returns its id.
@@ -265,7 +276,9 @@ impl Negotiated {
     ) -> Result<Arc<str>, ClaimError> {
         let mut connections = self.0.connections.lock();
         match connections.get(token) {
-            Some(Place::WebSocket(_) | Place::Http(_)) => return Err(ClaimError::Active),
+            Some(Place::WebSocket(_) | Place::Http(_) | Place::Parked(_)) => {
+                return Err(ClaimError::Active);
+            }
             Some(Place::Ended) => return Err(ClaimError::Unknown),
             Some(Place::Elsewhere(_)) | None => {}
         }
@@ -376,6 +389,8 @@ pub(crate) enum Found {
     Fresh,
     WebSocket(Option<Arc<Handoff>>),
     Http(Arc<HttpConnection>),
+    /// Its session has left, and no other server has confirmed that it goes on.
+    Parked(Arc<Parked>),
     /// Its home is this server, and another one has the connection.
     Elsewhere(ServerId),
     /// It is a token of another server, where the connection is listed.
@@ -413,8 +428,7 @@ pub(crate) enum Moved {
 pub(crate) struct Claim {
     pub(crate) connection_id: Arc<str>,
     /// Set for a stateful client: the ends of its handoff.
-    pub(crate) resume: Option<(Arc<Handoff>, mpsc::Receiver<Box<Socket>>)>,
-    #[expect(dead_code, reason = "its drop ends the connection")]
+    pub(crate) resume: Option<(Arc<Handoff>, mpsc::Receiver<Handed>)>,
     held: Option<Box<Held>>,
 }
 
@@ -424,6 +438,15 @@ impl Claim {
         let connection_id = encode(&rand::random::<[u8; ID_BYTES]>()).into();
         Self { connection_id, resume: None, held: None }
     }
+
+    /// Leaves the state of the session in the place of the connection. Returns its token.
+    pub(crate) fn park(mut self, parked: Parked) -> Option<Arc<str>> {
+        let held = self.held.as_mut()?;
+        held.is_over = true;
+        let token = Arc::clone(&held.token);
+        held.negotiated.0.connections.lock().replace(&token, Place::Parked(Arc::new(parked)));
+        Some(token)
+    }
 }
 
 /// The token of a connection. Dropping it makes the token unknown.
@@ -432,10 +455,15 @@ pub(crate) struct Held {
     negotiated: Negotiated,
     token: Arc<str>,
     ages: Ages,
+    /// Whether the connection goes on without it.
+    is_over: bool,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
         self.negotiated.end(&self.token, self.ages);
         if let Some(home) = self.negotiated.other_home(&self.token) {
             self.negotiated.0.farm.notify(home, LEFT, String::from(&*self.token));

@@ -63,8 +63,10 @@ pub struct Options {
     /// Time for which a [`drain`](crate::Hub::drain) serves all clients at first, so that the load
     /// balancer notices the failing readiness check. Default: 5 s.
     pub readiness_pause: Duration,
-    /// Whether clients may continue their connection over another WebSocket on this server, without
-    /// loss, within [`disconnect_timeout`](Self::disconnect_timeout). Default: true.
+    /// Whether clients may continue their connection over another WebSocket, without loss, within
+    /// [`disconnect_timeout`](Self::disconnect_timeout). With
+    /// [`Builder::server_channel`](backplane::Builder::server_channel), they continue it on any server of
+    /// the app. Default: true.
     pub stateful_reconnect: bool,
     /// Size of the messages that a stateful client has not confirmed, after which the server sends
     /// no more of them. Default: 100,000 B.

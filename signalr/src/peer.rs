@@ -1,9 +1,10 @@
 //! One connection as its methods see it.
 
 use std::{
-    any::{Any, TypeId},
+    any::{self, Any, TypeId},
     collections::{BTreeMap, BTreeSet},
     future,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -13,7 +14,10 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::time;
+use tracing::warn;
 
 use crate::{
     connection_info::FirstRequest, signal::Signal, transport_kind::TransportKind,
@@ -32,9 +36,35 @@ pub(crate) struct Peer {
     user: RwLock<(u64, Option<Authenticated>)>,
     /// Empty unless the client may renew its user.
     refreshes: OnceLock<Box<Refreshes>>,
-    /// The connection's own values, by type. Empty unless methods use them.
-    locals: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    groups: Mutex<BTreeSet<Box<str>>>,
+    /// The connection's own values and groups. In a box, since an idle connection has none.
+    own: Mutex<Option<Box<Own>>>,
+}
+
+/// The groups and the values of one connection.
+#[derive(Debug, Default)]
+struct Own {
+    /// The groups that its own methods have entered.
+    groups: BTreeSet<Box<str>>,
+    by_type: BTreeMap<TypeId, Local>,
+    /// Values of the connection's last server that no method has read here, by the names of their
+    /// types.
+    unread: BTreeMap<String, Box<RawValue>>,
+}
+
+#[derive(Debug)]
+struct Local {
+    value: Arc<dyn Any + Send + Sync>,
+    name: &'static str,
+    write: fn(&(dyn Any + Send + Sync)) -> Option<Box<RawValue>>,
+}
+
+/// What a connection keeps of its methods when it goes to another server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Keepsakes {
+    /// The groups that its own methods have entered.
+    groups: BTreeSet<Box<str>>,
+    /// Its values, by the names of their types.
+    values: BTreeMap<String, Box<RawValue>>,
 }
 
 impl Peer {
@@ -47,9 +77,40 @@ impl Peer {
             request,
             user: RwLock::new((0, user)),
             refreshes: OnceLock::new(),
-            locals: Mutex::default(),
-            groups: Mutex::default(),
+            own: Mutex::default(),
         }
+    }
+
+    /// Adds what the connection has kept of its last server.
+    pub(crate) fn with_keepsakes(mut self, keepsakes: Keepsakes) -> Self {
+        let Keepsakes { groups, values } = keepsakes;
+        *self.own.get_mut() = Some(Box::new(Own { groups, unread: values, ..Own::default() }));
+        self
+    }
+
+    /// Returns what the connection keeps for its next server. A value that cannot be written begins
+    /// anew there.
+    pub(crate) fn keepsakes(&self) -> Keepsakes {
+        let own = self.own.lock();
+        let Some(Own { groups, by_type, unread }) = own.as_deref() else {
+            return Keepsakes::default();
+        };
+        let mut values = unread.clone();
+        for Local { value, name, write } in by_type.values() {
+            // A panic of the application costs this value only.
+            let written = catch_unwind(AssertUnwindSafe(|| write(&**value)));
+            match written.ok().flatten() {
+                Some(value) => _ = values.insert((*name).to_owned(), value),
+                None => warn!(name, "a value of a connection cannot go to another server"),
+            }
+        }
+        Keepsakes { groups: groups.clone(), values }
+    }
+
+    /// Returns the visitor that has opened the connection, with its current user.
+    pub(crate) fn visitor(&self) -> Visitor {
+        let (user_id, request) = (self.user_id.clone(), self.request.clone());
+        Visitor { user_id, user: self.user(), request }
     }
 
     pub(crate) fn user(&self) -> Option<Authenticated> {
@@ -113,21 +174,44 @@ impl Peer {
     }
 
     /// Returns the connection's own value of a type.
-    pub(crate) fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
-        let mut locals = self.locals.lock();
-        let value = locals.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
-        Arc::clone(value).downcast().expect("values are stored by their type")
+    pub(crate) fn local<T>(&self) -> Arc<T>
+    where
+        T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut own = self.own.lock();
+        let Own { by_type, unread, .. } = &mut **own.get_or_insert_default();
+        let local = by_type.entry(TypeId::of::<T>()).or_insert_with(|| {
+            let name = any::type_name::<T>();
+            let value = unread.remove(name).and_then(|value| read::<T>(name, &value));
+            let write = |value: &(dyn Any + Send + Sync)| {
+                value.downcast_ref::<T>().and_then(|value| to_raw_value(value).ok())
+            };
+            Local { value: Arc::new(value.unwrap_or_default()), name, write }
+        });
+        Arc::clone(&local.value).downcast().expect("values are stored by their type")
     }
 
     /// Takes note of a group. Returns false if the connection would have more than `max` groups.
     pub(crate) fn enter(&self, group: &str, max: usize) -> bool {
-        let mut groups = self.groups.lock();
+        let mut own = self.own.lock();
+        let groups = &mut own.get_or_insert_default().groups;
         groups.contains(group) || (groups.len() < max && groups.insert(group.into()))
     }
 
     pub(crate) fn leave(&self, group: &str) {
-        self.groups.lock().remove(group);
+        if let Some(own) = self.own.lock().as_deref_mut() {
+            own.groups.remove(group);
+        }
     }
+}
+
+/// Reads a value of another server, which may run another version of the application.
+fn read<T: DeserializeOwned>(name: &str, value: &RawValue) -> Option<T> {
+    let value = serde_json::from_str(value.get());
+    if let Err(error) = &value {
+        warn!(name, %error, "a value of a connection from another server begins anew");
+    }
+    value.ok()
 }
 
 /// The refreshes of the user of one connection.

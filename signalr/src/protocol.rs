@@ -40,6 +40,14 @@ impl Encoding {
         }
     }
 
+    /// Returns its name in the handshake.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::MessagePack => "messagepack",
+        }
+    }
+
     /// Returns whether messages are binary, so a transport for text cannot carry them.
     pub(crate) fn is_binary(self) -> bool {
         self == Self::MessagePack

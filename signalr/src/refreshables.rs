@@ -31,7 +31,7 @@ impl Refreshables {
         let refreshable =
             Refreshable { peer: Arc::clone(peer), close_handle: Arc::clone(close_handle) };
         self.0.lock().insert(Arc::clone(&peer.connection_id), refreshable);
-        Listed { refreshables: Arc::clone(self), connection_id: Arc::clone(&peer.connection_id) }
+        Listed { refreshables: Arc::clone(self), peer: Arc::clone(peer) }
     }
 
     pub(crate) fn find(&self, connection_id: &str) -> Option<Refreshable> {
@@ -74,11 +74,18 @@ impl Refreshable {
 #[derive(Debug)]
 pub(crate) struct Listed {
     refreshables: Arc<Refreshables>,
-    connection_id: Arc<str>,
+    peer: Arc<Peer>,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.refreshables.0.lock().remove(&self.connection_id);
+        let mut all = self.refreshables.0.lock();
+        // The connection may have come back meanwhile.
+        if all
+            .get(&self.peer.connection_id)
+            .is_some_and(|listed| Arc::ptr_eq(&listed.peer, &self.peer))
+        {
+            all.remove(&self.peer.connection_id);
+        }
     }
 }

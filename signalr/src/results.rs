@@ -56,15 +56,18 @@ impl Askers {
         });
     }
 
-    /// Adds a connection until the guard is dropped.
+    /// Adds a connection until the guard is dropped. `last_id` is the number of the last question that
+    /// its last server has asked.
     pub(crate) fn enter(
         self: &Arc<Self>,
         connection_id: Arc<str>,
         encoding: Encoding,
         answers: Answers,
         room: Room,
+        last_id: u64,
     ) -> Entry {
-        let asker = Arc::new(Asker { encoding, answers, room, waiting: Mutex::default() });
+        let waiting = Mutex::new(Waiting { last_id, ..Waiting::default() });
+        let asker = Arc::new(Asker { encoding, answers, room, waiting });
         self.by_id.lock().insert(Arc::clone(&connection_id), Arc::clone(&asker));
         Entry { askers: Arc::clone(self), connection_id, asker }
     }
@@ -95,11 +98,29 @@ impl Entry {
     pub(crate) fn end(&self) {
         self.asker.waiting.lock().end();
     }
+
+    /// Fails later questions if none waits for a result, and returns whether that is so.
+    pub(crate) fn end_if_idle(&self) -> bool {
+        let mut waiting = self.asker.waiting.lock();
+        let is_idle = waiting.results.is_empty();
+        waiting.has_ended |= is_idle;
+        is_idle
+    }
+
+    /// Returns the number of the last question.
+    pub(crate) fn last_id(&self) -> u64 {
+        self.asker.waiting.lock().last_id
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.askers.by_id.lock().remove(&self.connection_id);
+        let mut by_id = self.askers.by_id.lock();
+        // The connection may have come back meanwhile.
+        if by_id.get(&self.connection_id).is_some_and(|asker| Arc::ptr_eq(asker, &self.asker)) {
+            by_id.remove(&self.connection_id);
+        }
+        drop(by_id);
         self.end();
     }
 }

@@ -15,21 +15,24 @@ use tracing::{Instrument, debug};
 
 use crate::{
     answers::Answers,
+    blob::Blob,
     caller::Caller,
     close_handle::CloseHandle,
     disconnect::Disconnect,
+    dispatch,
+    handover::{Left, Luggage},
     handshake::{self, Agreed, HandshakeError},
     hub::Hub,
     metrics::ActiveConnection,
     options::Options,
     peer::Peer,
-    protocol::{Encoding, frames::Frames},
+    protocol::{Encoding, frames::Frames, json, message::ClientMessage},
     refreshables::Listed,
     transport::{Incoming, Input, Outgoing},
 };
 
 use reader::Reader;
-use sequence::Sequence;
+use sequence::{LeftAt, Numbers, Sequence};
 use writer::Writer;
 
 mod calls;
@@ -39,7 +42,7 @@ mod running;
 mod sequence;
 mod writer;
 
-/// Serves one client until its connection ends.
+/// Serves one client until its connection ends. Returns its state if it leaves for another server.
 ///
 /// The start and the end have boxes of their own: the memory of an idle session is that of its
 /// largest part.
@@ -47,7 +50,7 @@ pub(crate) fn serve<I, O>(
     hub: Arc<Hub>,
     peer: Arc<Peer>,
     halves: (I, O),
-) -> impl Future<Output = ()> + Send
+) -> impl Future<Output = Option<Box<Left>>> + Send
 where
     I: Incoming + 'static,
     O: Outgoing + 'static,
@@ -61,8 +64,24 @@ where
             }
             Err(end) => end,
         };
-        end.await;
+        end.await
     }
+}
+
+/// Goes on with a client of another server, which has still to open a transport here.
+pub(crate) async fn go_on<I, O>(
+    hub: Arc<Hub>,
+    peer: Arc<Peer>,
+    luggage: Luggage,
+    halves: (I, O),
+) -> Option<Box<Left>>
+where
+    I: Incoming + 'static,
+    O: Outgoing + 'static,
+{
+    let mut session = Box::pin(Session::arrive(hub, peer, luggage, halves)).await?;
+    let disconnect = session.converse().await;
+    Box::pin(session.end(disconnect)).await
 }
 
 /// A session after its handshake.
@@ -77,14 +96,14 @@ struct Session<I, O> {
 }
 
 /// The rest of a session.
-type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+type End = Pin<Box<dyn Future<Output = Option<Box<Left>>> + Send>>;
 
 /// Does the handshake and begins the conversation. If the handshake fails, returns what tells the
 /// client. A client without a hub protocol has no handshake.
 async fn begin<I, O>(
     hub: Arc<Hub>,
     peer: Arc<Peer>,
-    (mut incoming, outgoing): (I, O),
+    (mut incoming, mut outgoing): (I, O),
 ) -> Result<Box<Session<I, O>>, End>
 where
     I: Incoming + 'static,
@@ -92,7 +111,11 @@ where
 {
     if let Some(handler) = hub.raw() {
         let handler = Arc::clone(handler);
-        return Err(Box::pin(raw::serve(hub, handler, peer, (incoming, outgoing))));
+        let serving = raw::serve(hub, handler, peer, (incoming, outgoing));
+        return Err(Box::pin(async move {
+            serving.await;
+            None
+        }));
     }
     let active = hub.metrics().connected(peer.transport.metric_name(), "core");
     let mut frames = Frames::new(hub.options().message_bytes_max);
@@ -102,9 +125,15 @@ where
             Ok(Session::begin(hub, peer, agreed, frames, active, (incoming, outgoing)).await)
         }
         Err(disconnect) => {
+            if let Disconnect::Unresumable(encoding) = disconnect {
+                outgoing.set_binary(encoding.is_binary());
+            }
             let halves = (incoming, Some(outgoing));
             let end = end(hub, disconnect, Some(Encoding::Json), active, halves);
-            Err(Box::pin(end))
+            Err(Box::pin(async move {
+                end.await;
+                None
+            }))
         }
     }
 }
@@ -145,8 +174,14 @@ async fn handshake(
 ) -> Result<Agreed, Disconnect> {
     let request = async {
         loop {
+            if frames.begin_with_binary_sequence() {
+                return Err(Disconnect::Unresumable(Encoding::MessagePack));
+            }
             if let Some(request) = frames.next_text()? {
-                return Ok(request);
+                return match json::parse(&request) {
+                    Ok(ClientMessage::Sequence(_)) => Err(Disconnect::Unresumable(Encoding::Json)),
+                    _ => Ok(request),
+                };
             }
             if let Input::Bytes(bytes) = incoming.read().await? {
                 frames.push(&bytes);
@@ -183,19 +218,69 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         agreed: Agreed,
         frames: Frames,
         active: ActiveConnection,
-        (mut incoming, mut outgoing): (I, O),
+        (mut incoming, outgoing): (I, O),
     ) -> Box<Self> {
         let sequence = (agreed.is_stateful && incoming.agree_to_resume())
             .then(|| Arc::new(Sequence::new(hub.options().resume_bytes_max)));
-        let (encoding, close_handle) = (agreed.encoding, Arc::new(CloseHandle::default()));
-        let connection_id = Arc::clone(&peer.connection_id);
         // Attached before the handshake reply: a connected client misses no message.
-        let connection = hub.backplane().attach(&connection_id, peer.user_id.as_deref());
+        let connection = hub.backplane().attach(&peer.connection_id, peer.user_id.as_deref());
         connection.listening().await;
+        let start = Start {
+            encoding: agreed.encoding,
+            sequence,
+            connection,
+            frames,
+            last_question: 0,
+            has_come: false,
+        };
+        Self::start(hub, peer, start, active, (incoming, outgoing))
+    }
+
+    /// Attaches a connection where it was on another server, and starts its writer. Returns `None` if
+    /// this server does not have its encoding.
+    async fn arrive(
+        hub: Arc<Hub>,
+        peer: Arc<Peer>,
+        luggage: Luggage,
+        (mut incoming, outgoing): (I, O),
+    ) -> Option<Box<Self>> {
+        let (encoding, cursor) = luggage.start()?;
+        incoming.agree_to_resume();
+        let active = hub.metrics().connected(peer.transport.metric_name(), "core");
+        let Luggage { groups, confirmed, unconfirmed, handled, last_question, .. } = luggage;
+        let unconfirmed = unconfirmed.into_iter().map(|message| message.into_vec().into());
+        let numbers = Numbers { confirmed, unconfirmed: unconfirmed.collect(), handled };
+        let sequence = Arc::new(Sequence::of(numbers, hub.options().resume_bytes_max));
+        let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let (id, user_id) = (&peer.connection_id, peer.user_id.as_deref());
+        let connection = hub.backplane().attach_at(id, user_id, &groups, cursor);
+        connection.listening().await;
+        let start = Start {
+            encoding,
+            sequence: Some(sequence),
+            connection,
+            frames: Frames::new(hub.options().message_bytes_max),
+            last_question,
+            has_come: true,
+        };
+        Some(Self::start(hub, peer, start, active, (incoming, outgoing)))
+    }
+
+    fn start(
+        hub: Arc<Hub>,
+        peer: Arc<Peer>,
+        start: Start,
+        active: ActiveConnection,
+        (incoming, mut outgoing): (I, O),
+    ) -> Box<Self> {
+        let Start { encoding, sequence, connection, frames, last_question, has_come } = start;
+        let close_handle = Arc::new(CloseHandle::default());
+        let connection_id = Arc::clone(&peer.connection_id);
         let (answers, to_write) = Answers::channel(connection.interrupt());
         outgoing.set_interrupt(connection.interrupt());
         hub.askers().answer_others(hub.backplane());
-        let entry = hub.askers().enter(connection_id, encoding, answers.clone(), connection.room());
+        let (to_ask, room) = (answers.clone(), connection.room());
+        let entry = hub.askers().enter(connection_id, encoding, to_ask, room, last_question);
         let listed = hub.options().auth_refresh.then(|| {
             let listed = hub.refreshables().enter(&peer, &close_handle);
             Box::new(listed)
@@ -203,24 +288,31 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
         let conversation = Conversation { hub, encoding, sequence, close_handle };
-        let writer = Box::new(Writer::new(conversation.clone(), connection, to_write, outgoing));
-        // A task of its own: a message for the client does not wake the reader.
-        let writing = tokio::spawn(write(writer).in_current_span());
-        let writing = AbortOnDropHandle::new(writing);
+        let writer = Writer::new(conversation.clone(), connection, to_write, outgoing);
         let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);
+        let (writer, reader) = match has_come {
+            true => (writer.without_transport(), reader.without_transport()),
+            false => (writer, reader),
+        };
+        // A task of its own: a message for the client does not wake the reader.
+        let writing = tokio::spawn(write(Box::new(writer)).in_current_span());
+        let writing = AbortOnDropHandle::new(writing);
         Box::new(Self { peer, reader, writing, listed, active })
     }
 
     /// Reads until the connection ends, and returns the reason.
     async fn converse(&mut self) -> Disconnect {
         let Self { peer, reader, .. } = self;
-        let Conversation { hub, close_handle, .. } = reader.conversation();
+        let Conversation { hub, close_handle, sequence, .. } = reader.conversation();
         let (hub, close_handle) = (Arc::clone(hub), Arc::clone(close_handle));
+        let sequence = sequence.clone();
         let watching = async {
             select! {
-                () = hub.turn_to_end() => {
-                    close_handle.close(Disconnect::Shutdown);
-                }
+                () = hub.turn_to_end() => match &sequence {
+                    // Its client goes on at another server, and does not notice the shutdown.
+                    Some(sequence) if hub.farm().has_others() => sequence.cut(),
+                    _ => close_handle.close(Disconnect::Shutdown),
+                },
                 () = expired(peer, hub.options()) => {
                     close_handle.close(Disconnect::Expired);
                 }
@@ -233,14 +325,32 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         }
     }
 
-    /// Ends the session when the writer has written the last result.
-    async fn end(self: Box<Self>, disconnect: Disconnect) {
-        let Self { reader, writing, listed, active, .. } = *self;
-        let Conversation { hub, encoding, .. } = reader.conversation().clone();
+    /// Ends the session when the writer has written the last result. Returns its state if it leaves.
+    async fn end(self: Box<Self>, disconnect: Disconnect) -> Option<Box<Left>> {
+        let Self { peer, mut reader, writing, listed, active } = *self;
+        let conversation = reader.conversation().clone();
         // The writer has panicked if there is no transport.
         let outgoing = writing.await.ok();
+        let sequence = conversation.sequence.as_ref();
+        let left_at = sequence.and_then(|sequence| sequence.take_left_at());
         drop(listed);
+        let disconnect = match (disconnect, left_at) {
+            (Disconnect::Moved, Some(left_at)) if conversation.has_moved() => {
+                let waiting = reader.take_waiting();
+                let luggage = conversation.pack(&peer, reader.last_question(), left_at)?;
+                return Some(Box::new(Left { luggage, visitor: peer.visitor(), waiting }));
+            }
+            (Disconnect::Moved, _) => {
+                // The writer has failed at the last moment, or the application has ended the connection.
+                dispatch::disconnected(&conversation.hub, reader.caller().clone()).await;
+                let failed = conversation.close_handle.reason();
+                failed.unwrap_or_else(|| Disconnect::Lost("the writer has failed".to_owned()))
+            }
+            (disconnect, _) => disconnect,
+        };
+        let Conversation { hub, encoding, .. } = conversation;
         end(hub, disconnect, Some(encoding), active, (reader.into_incoming(), outgoing)).await;
+        None
     }
 }
 
@@ -260,8 +370,22 @@ async fn expired(peer: &Peer, options: &Options) {
 async fn write<O: Outgoing>(mut writer: Box<Writer<O>>) -> O {
     let ended = writer.run().await;
     // In a box, since an idle writer has not come to its end.
-    Box::pin(writer.end(ended)).await;
-    writer.into_outgoing()
+    let leaves = Box::pin(writer.end(ended)).await;
+    writer.into_outgoing(leaves)
+}
+
+/// The beginning of a session.
+struct Start {
+    encoding: Encoding,
+    /// Set for a stateful client.
+    sequence: Option<Arc<Sequence>>,
+    connection: backplane::Connection,
+    /// Bytes behind the handshake.
+    frames: Frames,
+    /// The number of the last question of an earlier server to the client.
+    last_question: u64,
+    /// Whether another server has had the connection.
+    has_come: bool,
 }
 
 /// What the reader and the writer of a client share.
@@ -272,6 +396,35 @@ struct Conversation {
     /// Set for a stateful client.
     sequence: Option<Arc<Sequence>>,
     close_handle: Arc<CloseHandle>,
+}
+
+impl Conversation {
+    /// Takes note that another server goes on. Returns false if the connection ends for another reason.
+    fn has_moved(&self) -> bool {
+        self.close_handle.close(Disconnect::Moved);
+        matches!(self.close_handle.reason(), Some(Disconnect::Moved))
+    }
+
+    /// Returns the state of a session that has left, with the name of its user and of its groups. Without
+    /// numbers, a session has none.
+    fn pack(&self, peer: &Peer, last_question: u64, left_at: LeftAt) -> Option<Luggage> {
+        let Numbers { confirmed, unconfirmed, handled } = self.sequence.as_ref()?.numbers();
+        let (groups, cursor) = left_at;
+        let prefix = format!("{}.", self.hub.name());
+        let groups = groups.iter().filter_map(|group| group.strip_prefix(&prefix));
+        Some(Luggage {
+            encoding: self.encoding.name().to_owned(),
+            user_id: peer.user_id.as_deref().map(str::to_owned),
+            moves: 0,
+            cursor: cursor.to_string(),
+            groups: groups.map(str::to_owned).collect(),
+            keepsakes: peer.keepsakes(),
+            confirmed,
+            unconfirmed: unconfirmed.iter().map(|message| Blob::from(&message[..])).collect(),
+            handled,
+            last_question,
+        })
+    }
 }
 
 /// Waits for a random part of the close window, so that clients do not all reconnect at once.

@@ -2,6 +2,8 @@
 
 use std::{any, ops::Deref, sync::Arc};
 
+use serde::{Serialize, de::DeserializeOwned};
+
 use crate::call::{CallContext, CallError, FromCall};
 
 /// A parameter of hub methods and hooks: a value that the application gave to
@@ -44,6 +46,9 @@ impl<T: Clone + Send + Sync + 'static> FromCall for State<T> {
 /// It begins as `T::default()`. All calls of a connection share it, so a value that changes needs a
 /// type such as `Mutex` or `AtomicU32`.
 ///
+/// A stateful connection takes it along to another server, as JSON, so the type has serde's traits. A
+/// field that has no meaning there is marked with `#[serde(skip)]`.
+///
 /// # Examples
 ///
 /// ```
@@ -75,7 +80,10 @@ impl<T> Deref for Local<T> {
     }
 }
 
-impl<T: Default + Send + Sync + 'static> FromCall for Local<T> {
+impl<T> FromCall for Local<T>
+where
+    T: Default + Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     fn from_call(call: &mut CallContext) -> Result<Self, CallError> {
         Ok(Self(call.caller.peer().local()))
     }

@@ -3,13 +3,19 @@
 //! A session uses the two halves concurrently. Incoming bytes are a stream, in pieces that are
 //! independent of messages. Outgoing bytes are whole hub messages.
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use backplane::Interrupt;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::disconnect::{Disconnect, TransportError};
+use crate::{
+    disconnect::{Disconnect, TransportError},
+    handoff::Leave,
+};
 
 pub(crate) mod long_polling;
 pub(crate) mod posts;
@@ -25,6 +31,8 @@ pub(crate) enum Input {
     Lost,
     /// The client has opened another transport. The rest of an incomplete message does not follow.
     Resumed,
+    /// The client has opened another transport on another server. The old one is lost.
+    Leave(Leave),
 }
 
 /// What a transport needs from the session.
@@ -34,6 +42,8 @@ pub(crate) enum Urgent {
     Flush,
     /// The client has opened another transport, and messages are sent there from now on.
     Replaced,
+    /// The transport is lost, and the client may open another one.
+    Lost,
 }
 
 /// Hub messages, as frames with one or more of them. Mostly there is one frame.
@@ -48,6 +58,9 @@ pub(crate) trait Incoming: Send {
 
     /// Allows no other transport from now on.
     fn refuse_to_resume(&mut self) {}
+
+    /// Drops the transport, and waits for another one, at most for a time.
+    fn cut(&mut self, _timeout: Duration) {}
 
     /// Waits for more input. Cancel safe.
     fn read(&mut self) -> impl Future<Output = Result<Input, Disconnect>> + Send;

@@ -11,6 +11,7 @@
 //! | `redis_cli`       | the output of redis-cli                                 | redis-cli              |
 //! | `rust_clients`    | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client`  | the unmodified JavaScript client of SignalR in the chat | Node.js                |
+//! | `signalr_kill`    | SignalR clients while connections break, servers die    | Node.js                |
 //! | `signalr_clients` | clients of SignalR in many languages                    | Chromium, Node, Python |
 //! | `tls`             | clients with TLS                                        | redis-cli, Python      |
 //!
@@ -27,4 +28,5 @@ mod round_robin;
 mod rust_clients;
 mod signalr_client;
 mod signalr_clients;
+mod signalr_kill;
 mod tls;

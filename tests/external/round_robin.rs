@@ -58,12 +58,12 @@ async fn goes_through_its_steps(mut command: Command, arguments: &[&str]) {
 }
 
 /// Starts one of the servers.
-fn start(broker: &Server) -> Process {
+pub(crate) fn start(broker: &Server) -> Process {
     let mut server = Command::new(env!("CARGO_BIN_EXE_signalr-server"));
     Process::start(server.args(["--broker", &broker.url()]))
 }
 
-async fn port(server: &Process) -> u16 {
+pub(crate) async fn port(server: &Process) -> u16 {
     let url = url(server).await;
     let port = url.rsplit(':').next().expect("a URL has a colon");
     port.parse().expect("a URL ends in its port")

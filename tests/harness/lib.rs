@@ -24,7 +24,7 @@ mod sentinel;
 mod server;
 mod wait;
 
-pub use balancer::Balancer;
+pub use balancer::{Balancer, Cut};
 pub use certificates::{Certificates, Tunnel};
 pub use chat::{Chat, ChatFarm};
 pub use client::{Client, Protocol, request};

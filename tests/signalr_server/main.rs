@@ -10,13 +10,14 @@
 //! With a second argument it serves https, and writes its certificate to that file. It prints
 //! `ready URL` when it accepts connections.
 //!
-//! With a broker it is one of several servers of an app. It closes each connection after its response,
+//! With a broker it is one of several servers of an app; `/servers` has their number. It closes each connection after its response,
 //! so a load balancer may send each request of a client to another server.
 
 mod authorization;
 mod classic;
 mod hubs;
 mod pages;
+mod sequences;
 mod tls;
 mod weather;
 
@@ -27,6 +28,7 @@ use axum::{
     http::{HeaderValue, header::CONNECTION},
     middleware,
     response::Response,
+    routing,
 };
 use backplane::Backplane;
 use broker::Broker;
@@ -42,8 +44,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         ["--broker", url] => {
             let builder = Backplane::builder(APP).server_channel(true);
-            let app = app(&builder.connect(url).await?);
-            let app = app.layer(middleware::map_response(close_connection));
+            let backplane = builder.connect(url).await?;
+            let app = app(&backplane);
+            let servers = async move || backplane.servers().len().to_string();
+            let app = app
+                .route("/servers", routing::get(servers))
+                .layer(middleware::map_response(close_connection));
             serve(listen("0").await?, app).await?;
         }
         [port, certificate] => {
@@ -97,6 +103,7 @@ fn app(backplane: &Backplane) -> Router {
         .merge(weather::weather_hub(hub("WeatherHub")).router("/weatherHub"))
         .merge(weather::login())
         .merge(hubs::uncreatable(hub("UncreatableHub")).router("/uncreatable"))
+        .merge(sequences::sequences(hub("SequenceHub")).router("/sequences"))
         .merge(hubs::authorized(hub("HubWithAuthorization")).router("/authorizedhub"));
     // Redirected clients write the path in another case.
     test_hub.mount(app, "/testhub").layer(middleware::from_fn(pages::set_cookies))

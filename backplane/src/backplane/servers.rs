@@ -157,7 +157,8 @@ impl Backplane {
     /// awaited.
     ///
     /// It waits five seconds, or [`within`](Ask::within) another time. It returns as soon as each
-    /// server of [`servers`](Self::servers) has answered or is gone. A server without an answer is
+    /// server of [`servers`](Self::servers) has answered or is gone. One server alone counts as gone if
+    /// it is not subscribed, such as a killed one. A server without an answer is
     /// in [`Answers::silent`]; one that cannot answer is in [`Answers::refused`]. Servers join the
     /// list shortly after they start.
     ///

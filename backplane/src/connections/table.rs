@@ -606,6 +606,11 @@ impl Table {
         }
     }
 
+    /// Returns whether a connection is attached, and no other one has taken its id.
+    pub(super) fn has(&self, mailbox: &Mailbox) -> bool {
+        self.of(mailbox).is_some()
+    }
+
     /// Returns the entry of a connection, unless another one has taken its id.
     fn of(&self, mailbox: &Mailbox) -> Option<&Attached> {
         let attached = self.attached.get(&mailbox.id)?;

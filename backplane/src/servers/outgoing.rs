@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
-use tracing::debug;
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::{debug, warn};
 
 use super::packet::{Content, Packet};
 use super::questions::Reply;
@@ -17,6 +19,8 @@ use crate::bus::{ChannelBus, Publication};
 pub(super) struct Outgoing {
     names: Arc<Names>,
     queue: mpsc::Sender<Publication>,
+    /// Whether the last message had no room.
+    is_full: Arc<AtomicBool>,
 }
 
 /// The names of this server and of the channels.
@@ -45,7 +49,7 @@ const UNDER_WAY_MAX: usize = 1024;
 impl Outgoing {
     pub(super) fn new(names: Arc<Names>) -> (Self, mpsc::Receiver<Publication>) {
         let (queue, publications) = mpsc::channel(QUEUE_MAX);
-        (Self { names, queue }, publications)
+        (Self { names, queue, is_full: Arc::default() }, publications)
     }
 
     /// Returns a message for all servers.
@@ -60,8 +64,14 @@ impl Outgoing {
 
     /// Sends a message without waiting for the outcome.
     pub(super) fn send(&self, publication: Publication) {
-        if self.queue.try_send(publication).is_err() {
-            debug!("dropped a message to other servers");
+        let sent = self.queue.try_send(publication);
+        let is_full = matches!(sent, Err(TrySendError::Full(_)));
+        let was_full = self.is_full.swap(is_full, Ordering::Relaxed);
+        if is_full && !was_full {
+            warn!(
+                queued = QUEUE_MAX,
+                "messages to other servers are dropped, since the broker takes none"
+            );
         }
     }
 

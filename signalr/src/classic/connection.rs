@@ -53,10 +53,11 @@ pub(super) async fn run(
     connection.finish(&reason).await;
     if let Some(to) = connection.hand_over.take() {
         let (groups, cursor) = (connection.attached.groups(), connection.sent);
+        let users = connection.users.clone();
         // The next server takes the client only after this one has let it go.
         drop(connection);
         drop(leaving);
-        let _ = to.send(HandedOver { groups, cursor });
+        let _ = to.send(HandedOver { groups, cursor, users });
         return;
     }
     // Still attached, so that the hooks can change groups.

@@ -5,7 +5,8 @@
 //! to a transport, such as a call, is passed on to the server that has the place.
 //!
 //! While a place is on its way, the server that takes it counts as its server. So a call in between
-//! waits, and does not find the client gone.
+//! waits, and does not find the client gone. The former server keeps its state until the other one has
+//! confirmed that it goes on.
 
 use std::{
     collections::HashMap,
@@ -20,17 +21,26 @@ use axum::{
 use backplane::Cursor;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tokio::time;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     endpoint,
-    place::{Command, HandedOver, Place},
+    parked::Parked,
+    place::{Beginning, Command, HandedOver, Place, Places},
     reply::{NOSNIFF, Refusal},
     send::{self, Sender},
     service::Service,
     times,
 };
-use crate::{disconnect::Disconnect, farm::Farm, forwarding::Served, server_id::ServerId};
+use crate::{
+    disconnect::Disconnect,
+    farm::{Farm, OTHERS_TIMEOUT},
+    forwarding::Served,
+    handover::{CONFIRMED_WITHIN, Given},
+    server_id::ServerId,
+};
 
 /// The way of one path to the other servers. The default one reaches none.
 #[derive(Debug, Default)]
@@ -40,11 +50,12 @@ pub(super) struct Elsewhere {
     path: String,
     /// Set once this server answers others.
     answers: OnceLock<()>,
+    parked: Parked,
     arriving: Mutex<HashMap<Arc<str>, CancellationToken>>,
 }
 
 /// The state of a client for its next server.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Moved {
     /// The names of the hubs that have accepted the client.
     pub(super) accepted: Vec<String>,
@@ -58,6 +69,14 @@ impl Moved {
     pub(super) fn cursor(&self) -> Option<Cursor> {
         self.cursor.parse().ok()
     }
+}
+
+/// A question about the place of a client, as [`TAKE`] and [`CONFIRM`].
+#[derive(Debug, Deserialize, Serialize)]
+struct Taking {
+    id: String,
+    /// Unique: it names the taking.
+    number: u64,
 }
 
 /// A request on its way to the server that has the client's place.
@@ -117,7 +136,14 @@ impl Elsewhere {
                 }
             });
             let of = Arc::downgrade(service);
-            farm.answer(&self.name(TAKE), move |_, id: String| hand_over(of.clone(), id));
+            farm.answer(&self.name(TAKE), move |to, Taking { id, number }| {
+                hand_over(of.clone(), id, Given { to, number })
+            });
+            let of = Arc::downgrade(service);
+            farm.answer(&self.name(CONFIRM), move |to, Taking { id, number }| {
+                let service = of.upgrade();
+                async move { Some(service?.elsewhere.parked.confirm(&id, Given { to, number })) }
+            });
             let of = Arc::downgrade(service);
             farm.answer(&self.name(REQUEST), move |_, request: Forwarded| {
                 let service = of.upgrade();
@@ -136,10 +162,18 @@ impl Elsewhere {
         Arriving { elsewhere: self, id: Arc::clone(id), over }
     }
 
-    /// Takes the place of a client over from another server, if one has it.
+    /// Takes the place of a client over from another server, if one has it. A place that waits here for
+    /// another server stays.
     pub(super) async fn take(&self, id: &str) -> Option<Moved> {
-        let answers = self.farm()?.ask_others::<Moved>(&self.name(TAKE), id).await;
-        answers.into_iter().next().map(|(_, moved)| moved)
+        let farm = self.farm()?;
+        if let Some((moved, _)) = self.parked.take_back(id) {
+            return Some(moved);
+        }
+        let taking = Taking { id: id.to_owned(), number: rand::random() };
+        let answers = farm.ask_others(&self.name(TAKE), &taking, OTHERS_TIMEOUT).await;
+        let (owner, moved) = answers.into_iter().next()?;
+        let is_confirmed = farm.ask_until_gone(owner, &self.name(CONFIRM), &taking).await;
+        is_confirmed.unwrap_or(false).then_some(moved)
     }
 
     /// Passes a request on to the server that has the place of a client. Returns `None` if no server
@@ -170,7 +204,7 @@ impl Elsewhere {
     }
 
     async fn find(&self, farm: &Farm, id: &str) -> Option<ServerId> {
-        let answers = farm.ask_others::<bool>(&self.name(FIND), id).await;
+        let answers = farm.ask_others::<bool>(&self.name(FIND), id, OTHERS_TIMEOUT).await;
         answers.into_iter().next().map(|(server, _)| server)
     }
 
@@ -208,16 +242,33 @@ pub(super) async fn place(service: &Service, id: &str) -> Option<Arc<Place>> {
 }
 
 /// Hands the place of a client over to the server that asks for it.
-async fn hand_over(service: Weak<Service>, id: String) -> Option<Moved> {
+async fn hand_over(service: Weak<Service>, id: String, given: Given) -> Option<Moved> {
     let service = service.upgrade()?;
+    let parked = &service.elsewhere.parked;
+    if let Some(moved) = parked.give(&id, given) {
+        return Some(moved);
+    }
     let place = service.places.find(&id)?;
     let (to, handed_over) = tokio::sync::oneshot::channel();
     place.command(Command::HandOver(to)).await;
     // Dropped if the place ends for another reason.
-    let HandedOver { groups, cursor } = handed_over.await.ok()?;
+    let HandedOver { groups, cursor, users } = handed_over.await.ok()?;
     let (accepted, is_started) = place.moved().await;
     let accepted = accepted.into_iter().map(|hub| service.hubs()[hub].name().to_owned()).collect();
-    Some(Moved { accepted, is_started, groups, cursor: cursor.to_string() })
+    let moved = Moved { accepted, is_started, groups, cursor: cursor.to_string() };
+    parked.park(moved.clone(), place.visitor(users), given);
+    tokio::spawn(take_back(Arc::downgrade(&service), id).in_current_span());
+    Some(moved)
+}
+
+/// Goes on with a client that no other server has taken.
+async fn take_back(service: Weak<Service>, id: String) {
+    time::sleep(CONFIRMED_WITHIN).await;
+    let Some(service) = service.upgrade() else { return };
+    if let Some((moved, visitor)) = service.elsewhere.parked.take_back(&id) {
+        let beginning = Beginning { moved: Some(moved), ..Beginning::default() };
+        Places::enter(&service, &visitor, &beginning);
+    }
 }
 
 /// Serves a request of another server, which has checked the user.
@@ -246,5 +297,7 @@ async fn serve(service: &Service, request: Forwarded) -> Option<Served> {
 const FIND: &str = "classic.find";
 /// The request for the place itself.
 const TAKE: &str = "classic.take";
+/// The question whether the sender goes on with a client.
+const CONFIRM: &str = "classic.confirm";
 /// The question that is a request of a client.
 const REQUEST: &str = "classic.request";

@@ -80,6 +80,7 @@ pub(super) struct HandedOver {
     pub(super) groups: Vec<String>,
     /// The place of the last frame.
     pub(super) cursor: Cursor,
+    pub(super) users: Users,
 }
 
 /// How a new place begins.
@@ -205,6 +206,14 @@ impl Place {
             }),
             span: tracing::debug_span!("connection", connection.id = %visitor.id),
         }
+    }
+
+    /// Returns the client, with its users.
+    pub(super) fn visitor(&self, users: Users) -> Visitor {
+        let (id, hubs) = (Arc::clone(&self.id), self.hubs.clone());
+        let first = self.callers.first().map(|caller| caller.peer().transport);
+        let transport = first.unwrap_or(TransportKind::LongPolling);
+        Visitor { id, users, transport, hubs }
     }
 
     pub(super) fn caller(&self, hub: usize) -> &Caller {

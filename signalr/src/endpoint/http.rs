@@ -192,9 +192,13 @@ async fn find(
             drop(arriving);
             place
         }
-        (Found::WebSocket(_) | Found::Fresh, Purpose::Terminate) => Err(not_terminable()),
-        (Found::WebSocket(_), Purpose::Send) => Err(no_posts()),
-        (Found::WebSocket(_), Purpose::Events | Purpose::Poll) => Err(other_transport()),
+        (Found::WebSocket(_) | Found::Parked(_) | Found::Fresh, Purpose::Terminate) => {
+            Err(not_terminable())
+        }
+        (Found::WebSocket(_) | Found::Parked(_), Purpose::Send) => Err(no_posts()),
+        (Found::WebSocket(_) | Found::Parked(_), Purpose::Events | Purpose::Poll) => {
+            Err(other_transport())
+        }
         (Found::Fresh, Purpose::Send) if takes_no_posts(hub) => Err(no_posts()),
         _ => create(hub, parts, token).map(Place::Here),
     }
@@ -259,7 +263,7 @@ async fn run_session(
         let session = session::serve(Arc::clone(hub), peer, (incoming, outgoing));
         let mut session = std::pin::pin!(session);
         select! {
-            () = &mut session => return,
+            _ = &mut session => return,
             () = connection.inactive(hub.options().disconnect_timeout) => {}
         }
         connection.end(Disconnect::Lost("no poll within the disconnect timeout".to_owned()));

@@ -2,7 +2,7 @@ use backplane::Backplane;
 use broker::Broker;
 
 use super::*;
-use crate::tokens::Tokens;
+use crate::{handover::Given, tokens::Tokens};
 
 const AGE_MAX: Duration = Duration::from_secs(15);
 const AGES: Ages = Ages { own: AGE_MAX, skew: Duration::from_secs(60) };
@@ -157,4 +157,75 @@ fn on(broker: &Broker) -> Negotiated {
     let builder = Backplane::builder("App").server_channel(true);
     let backplane = builder.embedded(broker).unwrap();
     Negotiated::new(Arc::new(Farm::new(&backplane, "Hub", Arc::<Tokens>::default())), "Hub")
+}
+
+#[tokio::test]
+async fn the_last_server_that_asks_for_a_connection_gets_it() {
+    let broker = Broker::new();
+    let [home, b, c] = [(), (), ()].map(|()| on(&broker));
+    let given = |to: &Negotiated, number| Given { to: to.0.farm.own(), number };
+    let Issued { token, .. } = home.issue(1, true);
+    assert!(home.give(&token, given(&b, 1)).is_none(), "there is none");
+    home.claim(&token, AGES).unwrap().park(Parked::of(1)).unwrap();
+    assert!(!home.confirm(&token, given(&b, 1)), "it was not given");
+    assert!(home.give(&token, given(&b, 1)).is_some());
+    assert!(home.give(&token, given(&c, 2)).is_some());
+    assert!(!home.confirm(&token, given(&b, 1)), "another server has asked since");
+    assert!(!home.confirm(&token, given(&b, 2)), "the number of another server");
+    assert!(home.confirm(&token, given(&c, 2)));
+    assert!(home.confirm(&token, given(&c, 2)), "the first answer may be lost");
+    assert!(home.take_back(&token, AGES).is_none() && home.give(&token, given(&b, 3)).is_none());
+    assert!(matches!(home.find(&token, AGES), Found::Elsewhere(at) if at == c.0.farm.own()));
+
+    // It comes back, and an old message does not send it away again.
+    let claim = home.claim_arrived(&token, 2, AGES).unwrap();
+    home.arrived_at(&token, c.0.farm.own(), 1);
+    assert!(home.moved(&token, c.0.farm.own()).is_none());
+    assert!(matches!(home.find(&token, AGES), Found::WebSocket(Some(_))));
+    assert!(home.claim_arrived(&token, 3, AGES).is_none(), "it is here");
+    drop(claim);
+    home.arrived_at(&token, c.0.farm.own(), 1);
+    assert!(matches!(home.find(&token, AGES), Found::Unknown));
+}
+
+#[tokio::test]
+async fn a_connection_that_no_server_confirms_stays() {
+    let broker = Broker::new();
+    let [home, b] = [(), ()].map(|()| on(&broker));
+    let given = Given { to: b.0.farm.own(), number: 1 };
+    let Issued { token, .. } = home.issue(1, true);
+    home.claim(&token, AGES).unwrap().park(Parked::of(1)).unwrap();
+    home.give(&token, given).unwrap();
+    let (claim, parked) = home.take_back(&token, AGES).unwrap();
+    assert_eq!(parked.moves, 1);
+    assert!(!home.confirm(&token, given), "it comes too late");
+    assert!(matches!(home.find(&token, AGES), Found::WebSocket(Some(_))));
+    drop(claim);
+    assert_eq!(home.counts(), (0, 1));
+}
+
+#[tokio::test]
+async fn the_home_follows_a_connection_and_ignores_old_news() {
+    let broker = Broker::new();
+    let [home, b, c] = [(), (), ()].map(|()| on(&broker));
+    let [b, c] = [b, c].map(|server| server.0.farm.own());
+    let Issued { token, .. } = home.issue(1, true);
+    let at = || match home.find(&token, AGES) {
+        Found::Elsewhere(server) => Some(server),
+        _ => None,
+    };
+    home.arrived_at(&token, b, 1);
+    assert_eq!(at(), Some(b));
+    home.arrived_at(&token, c, 2);
+    home.arrived_at(&token, b, 1);
+    assert_eq!(at(), Some(c));
+    home.left(&token, b, AGES);
+    assert_eq!(at(), Some(c), "it has left that server before");
+    home.left(&token, c, AGES);
+    home.arrived_at(&token, c, 2);
+    assert_eq!(at(), None);
+    // A token of another hub, or none at all.
+    home.arrived_at(&alone().issue(1, true).token, b, 1);
+    home.arrived_at("x", b, 1);
+    assert_eq!(home.counts(), (0, 1));
 }

@@ -33,6 +33,12 @@ impl Frames {
         self.unread.extend_from_slice(bytes);
     }
 
+    /// Returns whether the bytes begin with the Sequence message of MessagePack, which no text does.
+    pub(crate) fn begin_with_binary_sequence(&self) -> bool {
+        // The length, an array of two, and the type.
+        matches!(self.unread[..], [_, 0x92, 0x09, ..])
+    }
+
     /// Number of bytes that wait for the rest of their message, or for a later call of `next`.
     pub(crate) fn len(&self) -> usize {
         self.unread.len()

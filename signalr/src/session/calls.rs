@@ -122,6 +122,13 @@ impl Calls {
         }));
     }
 
+    /// Returns whether no call runs, and no result waits.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.as_ref().is_none_or(FuturesUnordered::is_empty)
+            && self.answering.is_empty()
+            && self.slots_taken == 0
+    }
+
     /// Returns whether another call may start.
     pub(super) fn has_room(&self) -> bool {
         let calls_max = self.shared.hub.options().parallel_calls_max.max(1);

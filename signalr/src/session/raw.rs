@@ -71,7 +71,7 @@ async fn move_bytes(
                     // Polled first, it would keep a client that never pauses from its messages.
                     task::yield_now().await;
                 }
-                Ok(Input::Lost | Input::Resumed) => {}
+                Ok(Input::Lost | Input::Resumed | Input::Leave(_)) => {}
                 Err(disconnect) => return disconnect,
             }
         }

@@ -15,7 +15,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
     time::{self, Instant, Sleep},
 };
 
@@ -29,6 +32,7 @@ use crate::{
     caller::Caller,
     disconnect::Disconnect,
     dispatch,
+    handoff::Leave,
     protocol::{
         frames::Frames,
         message::{ClientMessage, Raw},
@@ -53,7 +57,19 @@ pub(super) struct Reader<I> {
     alarm: Option<Pin<Box<Sleep>>>,
     /// Whether a stateful client has no transport.
     is_lost: bool,
+    /// Whether this server has dropped the transport.
+    is_cut: bool,
+    /// Whether the connection comes from another server, where the hook for a new one has run.
+    has_come: bool,
+    /// Set while another server wants to go on with the client. In a box, since mostly none does.
+    leaving: Option<Box<Leaving>>,
     entry: Entry,
+}
+
+/// The wait for a moment at which the session can leave.
+struct Leaving {
+    until: Instant,
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 /// A message that has no room yet.
@@ -91,8 +107,17 @@ impl<I: Incoming> Reader<I> {
             heard: Instant::now(),
             alarm: None,
             is_lost: false,
+            is_cut: false,
+            has_come: false,
+            leaving: None,
             entry,
         }
+    }
+
+    /// Sets that the connection comes from another server, and has no transport yet.
+    pub(super) fn without_transport(mut self) -> Self {
+        (self.has_come, self.is_lost) = (true, true);
+        self
     }
 
     pub(super) fn conversation(&self) -> &Conversation {
@@ -104,10 +129,32 @@ impl<I: Incoming> Reader<I> {
         self.incoming
     }
 
+    pub(super) fn caller(&self) -> &Caller {
+        self.calls.caller()
+    }
+
+    /// Returns the number of the last question to the client.
+    pub(super) fn last_question(&self) -> u64 {
+        self.entry.last_id()
+    }
+
+    /// Returns those who wait until the session has left.
+    pub(super) fn take_waiting(&mut self) -> Vec<oneshot::Sender<()>> {
+        self.leaving.take().map(|leaving| leaving.waiting).unwrap_or_default()
+    }
+
     /// Reads until the connection ends, and returns the reason.
     pub(super) async fn run(&mut self) -> Disconnect {
-        self.calls.start_connected();
+        if !self.has_come {
+            self.calls.start_connected();
+        }
         let Err(disconnect) = self.read().await;
+        if let (Disconnect::Moved, Some(sequence)) = (&disconnect, &self.conversation.sequence) {
+            // The writer takes the last results.
+            sequence.leave();
+            self.calls.end_answers();
+            return disconnect;
+        }
         self.entry.end();
         // In a box, since an idle session has not come to its end.
         Box::pin(async {
@@ -128,18 +175,37 @@ impl<I: Incoming> Reader<I> {
                 self.calls.start_refreshed();
             }
             self.handle_all()?;
+            if self.leaving.is_some() && self.is_quiet() {
+                return Err(Disconnect::Moved);
+            }
             match self.event().await {
                 Event::Closing(disconnect) => return Err(disconnect),
                 Event::TimedOut => return Err(Disconnect::ClientTimeout),
+                Event::Stays => self.leaving = None,
+                Event::Cut => self.cut(),
                 Event::Refreshed => self.owes_refreshed = true,
                 Event::Finished(Finished { refused: Some(refused), .. }) => {
                     return Err(Disconnect::Refused(refused));
                 }
                 Event::Finished(finished) if finished.is_hook => self.calls.open_slots(),
                 Event::Finished(_) | Event::Room => {}
+                // A client that comes back to this server goes the ordinary way.
+                Event::Input(Ok(Input::Resumed)) if self.is_cut => {
+                    return Err(Disconnect::Shutdown);
+                }
                 Event::Input(input) => self.take(input?),
             }
         }
+    }
+
+    /// Returns whether nothing happens on the connection, so that its state can leave. From then on the
+    /// application asks the client for no result here.
+    fn is_quiet(&self) -> bool {
+        self.waiting.is_none()
+            && !self.owes_refreshed
+            && self.calls.is_idle()
+            && self.conversation.close_handle.reason().is_none()
+            && self.entry.end_if_idle()
     }
 
     /// Waits for the next event.
@@ -148,8 +214,12 @@ impl<I: Incoming> Reader<I> {
         let options = conversation.hub.options();
         let reads = waiting.is_none() || frames.len() < options.message_bytes_max;
         // Some clients send no pings. While a message waits, pings behind it wait as well.
-        let timeout = (self.has_pinged && waiting.is_none() && !self.is_lost)
-            .then(|| self.heard + options.client_timeout);
+        let timeout = match &self.leaving {
+            Some(leaving) => Some(leaving.until),
+            None => (self.has_pinged && waiting.is_none() && !self.is_lost)
+                .then(|| self.heard + options.client_timeout),
+        };
+        let is_leaving = self.leaving.is_some();
         let mut room = match waiting.as_ref().map(|waiting| &waiting.room) {
             Some(Room::Upload(upload)) => Some(Box::pin(room(upload.clone()))),
             _ => None,
@@ -158,6 +228,11 @@ impl<I: Incoming> Reader<I> {
         poll_fn(|cx| {
             if let Poll::Ready(disconnect) = conversation.close_handle.poll_closing(cx) {
                 return Poll::Ready(Event::Closing(disconnect));
+            }
+            if let Some(sequence) = &conversation.sequence
+                && sequence.poll_cut(cx).is_ready()
+            {
+                return Poll::Ready(Event::Cut);
             }
             // Before the end of a call: the hook runs before the next call.
             if calls.caller().peer().poll_refreshed(cx).is_ready() {
@@ -175,7 +250,8 @@ impl<I: Incoming> Reader<I> {
                 return Poll::Ready(Event::Room);
             }
             match timeout {
-                Some(at) => poll_alarm(&mut self.alarm, at, cx).map(|()| Event::TimedOut),
+                Some(at) => poll_alarm(&mut self.alarm, at, cx)
+                    .map(|()| if is_leaving { Event::Stays } else { Event::TimedOut }),
                 None => Poll::Pending,
             }
         })
@@ -186,15 +262,43 @@ impl<I: Incoming> Reader<I> {
         match input {
             Input::Bytes(bytes) => self.frames.push(&bytes),
             Input::Lost => self.is_lost = true,
+            Input::Leave(leave) => {
+                self.is_lost = true;
+                self.forget_unhandled();
+                self.begin_to_leave(leave);
+            }
             Input::Resumed => {
                 self.is_lost = false;
-                self.frames = Frames::new(self.conversation.hub.options().message_bytes_max);
+                self.leaving = None;
+                self.forget_unhandled();
                 if let Some(sequence) = &self.conversation.sequence {
                     sequence.resumed();
                 }
             }
         }
         self.heard = Instant::now();
+    }
+
+    fn cut(&mut self) {
+        self.incoming.cut(self.conversation.hub.options().close_timeout);
+        (self.is_cut, self.is_lost) = (true, true);
+        self.forget_unhandled();
+    }
+
+    /// Forgets messages that are not handled. The client repeats them on its next transport.
+    fn forget_unhandled(&mut self) {
+        self.frames = Frames::new(self.conversation.hub.options().message_bytes_max);
+    }
+
+    /// Several servers may ask. Too many of them are told at once that the session stays.
+    fn begin_to_leave(&mut self, Leave { until, left }: Leave) {
+        let leaving =
+            self.leaving.get_or_insert_with(|| Box::new(Leaving { until, waiting: Vec::new() }));
+        leaving.until = leaving.until.max(until);
+        leaving.waiting.retain(|waiting| !waiting.is_closed());
+        if leaving.waiting.len() < WAITING_MAX {
+            leaving.waiting.push(left);
+        }
     }
 
     /// Handles messages until all are handled or one has no room.
@@ -287,6 +391,10 @@ enum Event {
     /// The stream that a message waits for has room.
     Room,
     TimedOut,
+    /// The session found no moment to leave.
+    Stays,
+    /// The server loses its connections, and the client goes on at another one.
+    Cut,
 }
 
 /// Waits until a stream of the client has room or its method no longer reads it.
@@ -297,6 +405,9 @@ async fn room(upload: mpsc::Sender<Part>) {
 /// Waits until a time. An alarm that rings earlier is set again, so most calls leave it alone.
 fn poll_alarm(alarm: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
     let alarm = alarm.get_or_insert_with(|| Box::pin(time::sleep_until(at)));
+    if alarm.deadline() > at {
+        alarm.as_mut().reset(at);
+    }
     while alarm.as_mut().poll(cx).is_ready() {
         if alarm.deadline() >= at {
             return Poll::Ready(());
@@ -305,3 +416,6 @@ fn poll_alarm(alarm: &mut Option<Pin<Box<Sleep>>>, at: Instant, cx: &mut Context
     }
     Poll::Pending
 }
+
+/// Servers that wait for one session. Its client opens one transport at a time.
+const WAITING_MAX: usize = 16;

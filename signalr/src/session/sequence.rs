@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use backplane::Cursor;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(super) struct Sequence {
     state: Mutex<State>,
     /// Wakes the writer after each change by the reader.
     changed: Signal,
+    /// Asks the reader to drop the transport, so that the client goes on at another server.
+    cut: Signal,
     bytes_max: usize,
 }
 
@@ -39,11 +42,84 @@ struct State {
     awaits_sequence: bool,
     /// The time of the next confirmation.
     confirmation: Option<Instant>,
+    /// Whether the session leaves, and its last messages go with it at any size.
+    is_leaving: bool,
+    /// The place of the connection that has left.
+    left_at: Option<LeftAt>,
+}
+
+/// The groups of a connection that has left, and its place in the order.
+pub(super) type LeftAt = (Vec<String>, Cursor);
+
+/// The numbers of a connection, and its messages that the client has not confirmed.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub(super) confirmed: u64,
+    pub(super) unconfirmed: Vec<Bytes>,
+    pub(super) handled: u64,
 }
 
 impl Sequence {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), changed: Signal::default(), bytes_max }
+        let (changed, cut) = (Signal::default(), Signal::default());
+        Self { state: Mutex::default(), changed, cut, bytes_max }
+    }
+
+    /// Returns the numbers of a connection that comes from another server. The client has still to name
+    /// its first one.
+    pub(super) fn of(numbers: Numbers, bytes_max: usize) -> Self {
+        let Numbers { confirmed, unconfirmed, handled } = numbers;
+        let state = State {
+            unconfirmed_bytes: unconfirmed.iter().map(Bytes::len).sum(),
+            unconfirmed: unconfirmed.into(),
+            confirmed,
+            handled,
+            current: handled,
+            awaits_sequence: true,
+            confirmation: None,
+            is_leaving: false,
+            left_at: None,
+        };
+        Self { state: Mutex::new(state), ..Self::new(bytes_max) }
+    }
+
+    /// Returns the numbers for the next server.
+    pub(super) fn numbers(&self) -> Numbers {
+        let State { confirmed, unconfirmed, handled, .. } = &*self.state.lock();
+        Numbers {
+            confirmed: *confirmed,
+            unconfirmed: unconfirmed.iter().cloned().collect(),
+            handled: *handled,
+        }
+    }
+
+    /// Lets the writer take the last results of the session, which leaves.
+    pub(super) fn leave(&self) {
+        self.state.lock().is_leaving = true;
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.state.lock().is_leaving
+    }
+
+    /// Takes note of the place of a connection that has left. It has none if it has just ended.
+    pub(super) fn left_at(&self, left_at: Option<LeftAt>) {
+        self.state.lock().left_at = left_at;
+    }
+
+    /// Returns the place of a connection that has left.
+    pub(super) fn take_left_at(&self) -> Option<LeftAt> {
+        self.state.lock().left_at.take()
+    }
+
+    /// Asks the reader to drop the transport.
+    pub(super) fn cut(&self) {
+        self.cut.set();
+    }
+
+    /// Returns whether the transport is to be dropped, or registers the reader.
+    pub(super) fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.cut.poll_set(cx)
     }
 
     /// Takes note of a message that is sent.
@@ -55,7 +131,8 @@ impl Sequence {
 
     /// Returns whether another message may be sent before the client confirms some.
     pub(super) fn has_room(&self) -> bool {
-        self.state.lock().unconfirmed_bytes < self.bytes_max
+        let state = self.state.lock();
+        state.unconfirmed_bytes < self.bytes_max || state.is_leaving
     }
 
     /// Returns the number of the first message to send again, and all of them.
@@ -189,6 +266,26 @@ mod tests {
         assert_eq!(sequence.confirmation(), Some(start + CONFIRMATION_DELAY));
         assert_eq!(sequence.confirm(), 1);
         assert_eq!(sequence.confirmation(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn numbers_go_on_at_another_server() {
+        let here = Sequence::new(2);
+        here.sent(Bytes::from_static(b"ab"));
+        here.sent(Bytes::from_static(b"cd"));
+        here.admit(&ClientMessage::Ack(1)).unwrap();
+        here.admit(&call()).unwrap();
+        assert!(!here.has_room());
+        here.leave();
+        assert!(here.has_room(), "the last results");
+
+        let there = Sequence::of(here.numbers(), 100);
+        assert_eq!(there.to_repeat(), (2, vec!["cd".into()]));
+        assert!(!there.admit(&call()).unwrap(), "before the first number is known");
+        there.admit(&ClientMessage::Sequence(1)).unwrap();
+        assert!(!there.admit(&call()).unwrap(), "the repeated call");
+        assert!(there.admit(&call()).unwrap());
+        assert_eq!(there.confirm(), 2);
     }
 
     fn call() -> ClientMessage<'static> {

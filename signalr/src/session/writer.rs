@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use backplane::{Cursor, Received};
+use backplane::{Cursor, Invocation, Received, Target};
 use bytes::{Bytes, BytesMut};
 use smallvec::smallvec;
 use tokio::{
@@ -108,14 +108,28 @@ impl<O: Outgoing> Writer<O> {
         }
     }
 
-    /// Returns the transport.
-    pub(super) fn into_outgoing(self) -> O {
+    /// Sets that a connection from another server has no transport yet.
+    pub(super) fn without_transport(mut self) -> Self {
+        self.is_lost = true;
+        self
+    }
+
+    /// Returns the transport. If the connection leaves, its queued messages are for its next server.
+    pub(super) fn into_outgoing(self, leaves: bool) -> O {
+        if let Some(sequence) = self.sequence.filter(|_| leaves) {
+            sequence.left_at(self.connection.hand_over());
+        }
         self.outgoing
     }
 
-    /// Closes the connection if the writer has failed.
-    pub(super) async fn end(&mut self, ended: Result<(), Disconnect>) {
-        let Err(disconnect) = ended else { return };
+    /// Closes the connection if the writer has failed. Otherwise returns whether the connection leaves.
+    pub(super) async fn end(&mut self, ended: Result<(), Disconnect>) -> bool {
+        let is_leaving = self.sequence.as_ref().is_some_and(|sequence| sequence.is_leaving());
+        let ended = match ended {
+            Ok(()) if is_leaving => self.find_place().await,
+            ended => ended,
+        };
+        let Err(disconnect) = ended else { return is_leaving };
         self.note_waiting();
         if matches!(disconnect, Disconnect::SlowConnection | Disconnect::WriteTimeout) {
             let unread = self.delivered + self.connection.unread_messages() as u64;
@@ -133,6 +147,34 @@ impl<O: Outgoing> Writer<O> {
         self.close_handle.close(disconnect);
         // Methods do not wait for room for further answers.
         self.to_write.close();
+        false
+    }
+
+    /// Gives the connection a place in the order, for its next server. On a server that has received
+    /// no message yet, it has none.
+    async fn find_place(&mut self) -> Result<(), Disconnect> {
+        if !self.connection.cursor().is_start() {
+            return Ok(());
+        }
+        let nobody = Target::connection(NOBODY);
+        let Ok(invocation) = Invocation::new(NOBODY, ()) else { return Ok(()) };
+        let sent = self.hub.backplane().send_placed(nobody, invocation).await;
+        let place = sent.map_err(|error| Disconnect::Lost(error.to_string()))?;
+        self.connection.mark_after(place);
+        let write_timeout = self.hub.options().write_timeout;
+        let reaching = async {
+            loop {
+                let received = self.connection.recv_or_gap().await;
+                let received = received.map_err(|end| Disconnect::of(end, &self.connection))?;
+                if matches!(received, Received::Mark(_)) {
+                    return Ok(());
+                }
+                if let Some(next) = self.message(received)? {
+                    self.note(next);
+                }
+            }
+        };
+        time::timeout(write_timeout, reaching).await.map_err(|_| Disconnect::WriteTimeout)?
     }
 
     /// Drops all answers until none follows.
@@ -150,12 +192,14 @@ impl<O: Outgoing> Writer<O> {
     /// it. A message that the broker does not return delays a result by the write timeout at most.
     ///
     /// The handshake reply comes first, in a frame of its own, since clients refuse any other
-    /// message before it.
+    /// message before it. The client of a connection from another server has got it there.
     pub(super) async fn run(&mut self) -> Result<(), Disconnect> {
         self.outgoing.set_binary(self.encoding.is_binary());
         self.written = Instant::now();
-        // In a box, as each wait for the transport, since an idle writer does not wait for it.
-        Box::pin(self.write(smallvec![handshake::ACCEPTED])).await?;
+        if !self.is_lost {
+            // In a box, as each wait for the transport, since an idle writer does not wait for it.
+            Box::pin(self.write(smallvec![handshake::ACCEPTED])).await?;
+        }
         loop {
             let write = {
                 let turn = poll_fn(|cx| self.poll_turn(cx)).await;
@@ -292,6 +336,7 @@ impl<O: Outgoing> Writer<O> {
             if self.is_interrupted {
                 match self.outgoing.urgent() {
                     Some(Urgent::Replaced) => self.repeat(),
+                    Some(Urgent::Lost) => self.is_lost = true,
                     Some(Urgent::Flush) => return Poll::Ready(Some(Next::Nothing)),
                     None => self.is_interrupted = false,
                 }
@@ -550,5 +595,7 @@ const HELD_MAX: usize = 64;
 const BATCH_MAX: usize = 64;
 /// Maximum size of a frame with several messages. Two of them fit the buffer of the WebSocket.
 const FRAME_BYTES_MAX: usize = 8 * 1024;
+/// The name of no connection and of no method.
+const NOBODY: &str = "-";
 /// Stands for never.
 const FAR: Duration = Duration::from_secs(30 * 24 * 60 * 60);

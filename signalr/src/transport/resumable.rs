@@ -1,10 +1,11 @@
 //! A WebSocket that a client may replace by another one, for the stateful reconnect.
 //!
 //! The reading half receives new sockets and passes their writing halves on. Before both sides have
-//! agreed on the stateful reconnect, it behaves as a plain WebSocket.
+//! agreed on the stateful reconnect, it behaves as a plain WebSocket. A connection that comes from
+//! another server begins without a socket.
 
 use std::{
-    future::{self, poll_fn},
+    future::poll_fn,
     sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
     time::Duration,
@@ -25,43 +26,54 @@ use super::{
 };
 use crate::{
     disconnect::{Disconnect, TransportError},
-    handoff::Handoff,
+    handoff::{self, Handed, Handoff, Leave},
     options::Options,
     signal::Signal,
     socket::Socket,
 };
 
-/// Returns the two halves of an open WebSocket that may be replaced by those of `sockets`.
+/// Returns the two halves of an open WebSocket that may be replaced by those of `handed`.
 pub(crate) fn halves(
     socket: Socket,
     options: &Options,
     handoff: Arc<Handoff>,
-    sockets: mpsc::Receiver<Box<Socket>>,
+    handed: mpsc::Receiver<Handed>,
 ) -> (Reader, Writer) {
-    let limits = Limits::of(options);
-    let (reader, writer) = websocket::halves(socket, limits);
+    let (mut reader, mut writer) = without_socket(options, handoff, handed);
+    let (reading, writing) = websocket::halves(socket, reader.limits);
+    (reader.current, writer.current, reader.lost) = (Some(reading), Some(writing), None);
+    (reader, writer)
+}
+
+/// Returns two halves that wait for the first WebSocket of `handed`.
+pub(crate) fn without_socket(
+    options: &Options,
+    handoff: Arc<Handoff>,
+    handed: mpsc::Receiver<Handed>,
+) -> (Reader, Writer) {
     let replacement = Arc::new(Replacement::default());
+    let timeout = options.disconnect_timeout;
     let reader = Reader {
-        current: reader,
-        lost: None,
+        current: None,
+        lost: Some((NO_RETURN.to_owned(), Instant::now() + timeout)),
         is_agreed: false,
         handoff,
-        sockets,
+        handed,
         replacement: Arc::clone(&replacement),
-        timeout: options.disconnect_timeout,
-        limits,
+        timeout,
+        limits: Limits::of(options),
     };
-    (reader, Writer { current: writer, is_binary: false, replacement })
+    (reader, Writer { current: None, is_binary: false, replacement })
 }
 
 /// The half that receives from the client.
 pub(crate) struct Reader {
-    current: websocket::Reader,
+    current: Option<websocket::Reader>,
     /// Set while there is no transport: the reason, and the time up to which another may come.
     lost: Option<(String, Instant)>,
     is_agreed: bool,
     handoff: Arc<Handoff>,
-    sockets: mpsc::Receiver<Box<Socket>>,
+    handed: mpsc::Receiver<Handed>,
     replacement: Arc<Replacement>,
     timeout: Duration,
     limits: Limits,
@@ -76,33 +88,29 @@ impl Incoming for Reader {
 
     fn refuse_to_resume(&mut self) {
         self.is_agreed = false;
-        self.sockets.close();
+        self.handed.close();
+    }
+
+    fn cut(&mut self, timeout: Duration) {
+        self.drop_transport();
+        self.lost = Some(("the server is shutting down".to_owned(), Instant::now() + timeout));
     }
 
     async fn read(&mut self) -> Result<Input, Disconnect> {
         if !self.is_agreed {
-            return self.current.read().await;
+            return read(&mut self.current).await;
         }
         if let Some((reason, until)) = &self.lost {
-            let Ok(Some(socket)) = time::timeout_at(*until, self.sockets.recv()).await else {
-                return Err(Disconnect::Lost(reason.clone()));
-            };
-            self.replace(*socket);
-            return Ok(Input::Resumed);
+            let handed = time::timeout_at(*until, handoff::next(&mut self.handed)).await;
+            let handed = handed.map_err(|_| Disconnect::Lost(reason.clone()))?;
+            return Ok(self.take(handed));
         }
         select! {
             biased;
-            socket = self.sockets.recv() => match socket {
-                Some(socket) => {
-                    self.replace(*socket);
-                    Ok(Input::Resumed)
-                }
-                // The table forgets its end with the session only.
-                None => future::pending().await,
-            },
-            read = self.current.read() => match read {
+            handed = handoff::next(&mut self.handed) => Ok(self.take(handed)),
+            read = read(&mut self.current) => match read {
                 Err(Disconnect::Lost(reason)) => {
-                    self.lost = Some((reason, Instant::now() + self.timeout));
+                    self.lose(reason);
                     Ok(Input::Lost)
                 }
                 read => read,
@@ -112,17 +120,52 @@ impl Incoming for Reader {
 }
 
 impl Reader {
+    fn take(&mut self, handed: Handed) -> Input {
+        match handed {
+            Handed::Socket(socket) => {
+                self.replace(*socket);
+                Input::Resumed
+            }
+            Handed::Leave(leave) => self.leave(leave),
+        }
+    }
+
     fn replace(&mut self, socket: Socket) {
         let (reader, writer) = websocket::halves(socket, self.limits);
-        self.current = reader;
+        self.current = Some(reader);
         self.lost = None;
-        self.replacement.put(writer);
+        self.replacement.put(Some(writer));
+    }
+
+    /// Drops the old transport, also if its end has not been noticed here.
+    fn leave(&mut self, leave: Leave) -> Input {
+        self.drop_transport();
+        if self.lost.is_none() {
+            self.lose("the client opened another transport elsewhere".to_owned());
+        }
+        Input::Leave(leave)
+    }
+
+    fn drop_transport(&mut self) {
+        self.current = None;
+        self.replacement.put(None);
+    }
+
+    fn lose(&mut self, reason: String) {
+        self.lost = Some((reason, Instant::now() + self.timeout));
+    }
+}
+
+async fn read(current: &mut Option<websocket::Reader>) -> Result<Input, Disconnect> {
+    match current {
+        Some(current) => current.read().await,
+        None => Err(Disconnect::Lost(NO_RETURN.to_owned())),
     }
 }
 
 /// The half that sends to the client.
 pub(crate) struct Writer {
-    current: websocket::Writer,
+    current: Option<websocket::Writer>,
     is_binary: bool,
     replacement: Arc<Replacement>,
 }
@@ -130,7 +173,9 @@ pub(crate) struct Writer {
 impl Outgoing for Writer {
     fn set_binary(&mut self, is_binary: bool) {
         self.is_binary = is_binary;
-        self.current.set_binary(is_binary);
+        if let Some(current) = &mut self.current {
+            current.set_binary(is_binary);
+        }
     }
 
     fn poll_send(
@@ -138,45 +183,55 @@ impl Outgoing for Writer {
         frames: &mut Frames,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Disconnect>> {
-        self.current.poll_send(frames, cx)
+        match &mut self.current {
+            Some(current) => current.poll_send(frames, cx),
+            None => Poll::Ready(Err(replaced())),
+        }
     }
 
     async fn queue(&mut self, messages: Bytes) -> Result<(), Disconnect> {
+        let current = self.current.as_mut().ok_or_else(replaced)?;
         // A socket that nobody reads any more does not delay the next one.
         select! {
             biased;
             () = self.replacement.ready() => Err(replaced()),
-            queued = self.current.queue(messages) => queued,
+            queued = current.queue(messages) => queued,
         }
     }
 
     async fn flush(&mut self) -> Result<(), Disconnect> {
+        let current = self.current.as_mut().ok_or_else(replaced)?;
         select! {
             biased;
             () = self.replacement.ready() => Err(replaced()),
-            flushed = self.current.flush() => flushed,
+            flushed = current.flush() => flushed,
         }
     }
 
     async fn close(&mut self, error: Option<TransportError>) -> Result<(), Disconnect> {
-        self.current.close(error).await
+        match &mut self.current {
+            Some(current) => current.close(error).await,
+            None => Ok(()),
+        }
     }
 
     fn set_interrupt(&mut self, interrupt: Interrupt) {
-        self.current.set_interrupt(interrupt.clone());
+        if let Some(current) = &mut self.current {
+            current.set_interrupt(interrupt.clone());
+        }
         let _ = self.replacement.interrupt.set(interrupt);
     }
 
     fn urgent(&mut self) -> Option<Urgent> {
-        if let Some(writer) = self.replacement.writer.lock().take() {
-            self.current = writer;
-            self.current.set_binary(self.is_binary);
-            self.replacement.interrupt.get().cloned().into_iter().for_each(|interrupt| {
-                self.current.set_interrupt(interrupt);
-            });
-            return Some(Urgent::Replaced);
+        let put = self.replacement.writer.lock().take();
+        let Some(put) = put else { return self.current.as_mut()?.urgent() };
+        self.current = put;
+        let Some(current) = &mut self.current else { return Some(Urgent::Lost) };
+        current.set_binary(self.is_binary);
+        if let Some(interrupt) = self.replacement.interrupt.get() {
+            current.set_interrupt(interrupt.clone());
         }
-        self.current.urgent()
+        Some(Urgent::Replaced)
     }
 }
 
@@ -184,23 +239,23 @@ fn replaced() -> Disconnect {
     Disconnect::Lost("the client opened another transport".to_owned())
 }
 
-/// The writing half of a new socket, on its way to the writer.
+/// The writing half of a new socket on its way to the writer, or the loss of the old one.
 #[derive(Default)]
 struct Replacement {
-    writer: Mutex<Option<websocket::Writer>>,
+    writer: Mutex<Option<Option<websocket::Writer>>>,
     is_filled: Signal,
     /// Raised with it.
     interrupt: OnceLock<Interrupt>,
 }
 
 impl Replacement {
-    fn put(&self, writer: websocket::Writer) {
+    fn put(&self, writer: Option<websocket::Writer>) {
         *self.writer.lock() = Some(writer);
         self.is_filled.set();
         self.interrupt.get().into_iter().for_each(Interrupt::raise);
     }
 
-    /// Waits until there is a new half. Cancel safe.
+    /// Waits until the current half is not the right one any more. Cancel safe.
     async fn ready(&self) {
         poll_fn(|cx| self.poll_ready(cx)).await;
     }
@@ -213,3 +268,5 @@ impl Replacement {
         Poll::Ready(())
     }
 }
+
+const NO_RETURN: &str = "the client has not come from its last server";

@@ -244,22 +244,6 @@ async fn connections_go_on_without_the_server_that_has_negotiated_them() {
 }
 
 #[tokio::test]
-async fn a_stateful_client_opens_its_web_socket_on_any_server() {
-    let [a, b] = farm(chat).await;
-    let path = "/hub/negotiate?negotiateVersion=1&useStatefulReconnect=true";
-    let requests = Requests::negotiate_at(&a, path).await;
-    let query = format!("?id={}", requests.token);
-    let mut client = b.open(&query, &[]).await.unwrap();
-    client.send(r#"{"protocol":"json","version":2}"#).await;
-    assert_eq!(client.receive().await, json!({}));
-    // It continues on the server that has it, and nowhere else.
-    let refusal = a.open(&query, &[]).await.err().unwrap();
-    assert_eq!(refusal.status(), StatusCode::NOT_FOUND);
-    client.send(r#"{"type":7}"#).await;
-    client.wait_for_end().await;
-}
-
-#[tokio::test]
 async fn a_client_returns_results_to_any_server() {
     let [a, b] = farm(|hub| {
         hub.method("Ask", |caller: Caller, (id,): (String,)| async move {
@@ -309,7 +293,7 @@ async fn keys_of_the_application_need_no_channel_between_servers() {
 }
 
 /// Starts servers on one broker, and waits until each lists all of them.
-async fn farm<const N: usize>(build: impl Fn(Hub) -> Hub) -> [TestServer; N] {
+pub(crate) async fn farm<const N: usize>(build: impl Fn(Hub) -> Hub) -> [TestServer; N] {
     let broker = Broker::new();
     let servers = [(); N].map(|()| {
         let builder = Backplane::builder("ChatApp").server_channel(true);

@@ -14,6 +14,7 @@ mod hostile;
 mod http_client;
 mod layers;
 mod metrics;
+mod moves;
 mod negotiation;
 mod outside;
 mod pipelining;

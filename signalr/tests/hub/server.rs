@@ -201,6 +201,14 @@ impl Client {
         }
     }
 
+    /// Waits for the next frame of binary hub messages.
+    pub(crate) async fn receive_binary(&mut self) -> Vec<u8> {
+        match self.next().await {
+            Some(Message::Binary(bytes)) => bytes.to_vec(),
+            other => panic!("expected binary hub messages, found {other:?}"),
+        }
+    }
+
     /// Waits for the next hub message, except pings.
     pub(crate) async fn receive_past_pings(&mut self) -> Value {
         within(async {
