@@ -286,6 +286,12 @@ impl SlowPolicy {
         ("drop-newest", Self::DropNewest),
         ("conflate", Self::Conflate),
     ];
+
+    /// Returns the name in redis.conf.
+    pub(crate) fn name(self) -> &'static str {
+        let found = Self::NAMES.into_iter().find(|(_, policy)| *policy == self);
+        found.map_or("disconnect", |(name, _)| name)
+    }
 }
 
 /// The clients that may run a dangerous action.

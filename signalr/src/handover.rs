@@ -24,6 +24,9 @@ use crate::{
     server_id::ServerId,
 };
 
+/// More than a connection counts in its life, so that sums do not overflow.
+const NUMBER_MAX: u64 = 1 << 53;
+
 /// All that another server needs to go on with a client.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Luggage {
@@ -49,8 +52,12 @@ pub(crate) struct Luggage {
 
 impl Luggage {
     /// Returns the encoding and the place of the connection, or `None` if this server has no such
-    /// encoding, or no such place.
+    /// encoding, or no such place, or a number is none that a server has counted.
     pub(crate) fn start(&self) -> Option<(Encoding, Cursor)> {
+        let counted = [self.confirmed, self.handled, self.last_question];
+        if counted.iter().any(|number| *number > NUMBER_MAX) {
+            return None;
+        }
         Some((Encoding::named(&self.encoding)?, self.cursor.parse().ok()?))
     }
 }

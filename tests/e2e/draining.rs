@@ -169,3 +169,14 @@ async fn wrong_seconds_are_refused() {
     assert_eq!(client.command(&["CONFIG", "GET", "shutdown-drain"]).await, expected);
     assert_eq!(client.command(&["PING"]).await, simple("PONG"));
 }
+
+#[tokio::test]
+async fn a_late_script_does_not_outlast_the_window() {
+    let mut server = server(&["--busy-reply-threshold", "10", "--shutdown-drain", "1"]).await;
+    let mut client = server.client().await;
+    client.send(&["EVAL", "while true do end", "0"]).await;
+    let mut operator = server.client().await;
+    eventually(async || operator.command(&["PING"]).await.is_error()).await;
+    server.process().terminate();
+    assert_eq!(server.process().exited(DEADLINE).await.code(), Some(0));
+}

@@ -158,7 +158,7 @@ async fn pubsub_stats_shows_the_rates_of_the_last_second_while_it_is_asked() {
         let rate = |name: &str| all[0][name].integer();
         assert_eq!(rate("bytes-in-per-sec"), 5 * rate("messages-per-sec"));
         assert_eq!(rate("bytes-out-per-sec"), rate("bytes-in-per-sec"));
-        assert_eq!((rate("receivers"), rate("dropped")), (1, 0));
+        assert_eq!(rate("receivers"), 1);
         assert!((0..1_000).contains(&rate("last-ms")), "{all:?}");
         let names = asker.command(&["PUBSUB", "STATS"]).await;
         assert_eq!(names.items().len(), 3, "{names:?}");

@@ -104,3 +104,51 @@ async fn limits_can_be_changed_and_mistakes_are_refused() {
     assert_eq!(set(&mut client, "").await, ok());
     assert_eq!(client.command(&get).await, array!["user-limits", ""]);
 }
+
+#[tokio::test]
+async fn a_transaction_has_the_limits_of_its_requests() {
+    let server = with(&["subscriptions", "2", "messages", "3"]).await;
+    let mut client = server.client().await;
+    client.decode_as(harness::Protocol::Resp3);
+    client.command(&["HELLO", "3", "AUTH", "chat", "secret"]).await;
+    let exec = async |client: &mut Client, requests: &[[&str; 2]]| {
+        assert_eq!(client.command(&["MULTI"]).await, ok());
+        for request in requests {
+            client.command(request).await;
+        }
+        client.command(&["EXEC"]).await
+    };
+    let mut refused = 0;
+    // A second may begin within a transaction, so one of them shows it.
+    while refused == 0 {
+        assert_eq!(client.command(&["MULTI"]).await, ok());
+        for _ in 0..7 {
+            client.command(&["PUBLISH", "a", "x"]).await;
+        }
+        let reply = client.command(&["EXEC"]).await;
+        assert_eq!(reply.items().len(), 7);
+        refused = reply.items().iter().filter(|item| **item == quota("messages 3")).count();
+    }
+
+    let names = ["a", "b", "c", "d"];
+    exec(&mut client, &names.map(|name| ["SUBSCRIBE", name])).await;
+    let mut counter = server.client().await;
+    let channels = counter.command(&["PUBSUB", "CHANNELS"]).await;
+    assert_eq!(channels.items().len(), 2, "{channels:?}");
+    // A name that the client has takes no further place.
+    let mut again = server.client().await;
+    log_in(&mut again).await;
+    again.subscribe(&["a", "b"]).await;
+    assert_eq!(again.command(&["SUBSCRIBE", "a"]).await, array!["subscribe", "a", 2]);
+    assert_eq!(again.command(&["SUBSCRIBE", "c"]).await, quota("subscriptions 2"));
+}
+
+#[tokio::test]
+async fn a_user_may_have_the_name_of_a_limit() {
+    let server = server(&[]).await;
+    let mut client = server.client().await;
+    let limits = "u clients 3 clients messages 3 messages clients 4";
+    assert_eq!(client.command(&["CONFIG", "SET", "user-limits", limits]).await, ok());
+    let get = ["CONFIG", "GET", "user-limits"];
+    assert_eq!(client.command(&get).await, array!["user-limits", limits]);
+}

@@ -16,6 +16,7 @@ use super::errors::{
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
 use super::spec::{Awaited, Early, Flag, Outcome, Run, Spec};
+use super::user_limits::Moment;
 use super::{Answer, debug, monitor, transaction, user_limits};
 use crate::keyspace::Keys;
 use crate::observe::disconnect::Disconnect;
@@ -166,7 +167,8 @@ fn check(
         return Err(b"ERR Command not allowed inside a transaction".to_vec());
     }
     check_permission(session, context, spec, request, in_transaction)?;
-    user_limits::check(session, &context.config, spec, request)?;
+    let moment = if in_transaction { Moment::Queued } else { Moment::Run };
+    user_limits::check(session, &context.config, spec, request, moment)?;
     if (spec.has(Flag::Denyoom) || in_transaction) && session.lacks_memory(spec, context) {
         return Err(OUT_OF_MEMORY.to_vec());
     }
@@ -346,8 +348,11 @@ pub(super) fn run_held(
     match answer(session, context, spec, request, outcome) {
         // Within `EXEC` and scripts, a command must not block, as in Redis.
         Flow::Wait(_, awaited) => session.reply(context, &awaited.reply()),
-        Flow::WaitForMove => unreachable!("a move is refused within a transaction"),
-        Flow::WaitForSurvey => unreachable!("a survey is refused within a transaction"),
+        // Refused in transactions, but not in scripts that may run everything.
+        Flow::WaitForMove | Flow::WaitForSurvey => {
+            let error = format!("ERR '{}' is not allowed here", spec.name);
+            session.reply_error(context, error.into_bytes());
+        }
         Flow::WaitForEnds => session.reply_after_ends(context),
         _ => {}
     }

@@ -15,7 +15,7 @@ use super::execute::run_held;
 use super::lookup::{Lookup, Parsed};
 use super::permissions::{self, incident, permission, record_refusal};
 use super::spec::{Flag, Spec};
-use super::user_limits;
+use super::user_limits::{self, Moment};
 use crate::acl::{CallContext, Denied};
 use crate::address::Address;
 use crate::ids::WorkerId;
@@ -147,7 +147,8 @@ impl CommandClient {
             permission(&self.session.user, spec, request)
                 .map_err(|denied| self.refused(spec, &denied))?;
         }
-        user_limits::check(&self.session, &self.context.config, spec, request)?;
+        let config = &self.context.config;
+        user_limits::check(&self.session, config, spec, request, Moment::Run)?;
         let Some(running) = &self.running else { return Ok(()) };
         if running.is_read_only && spec.pauses_with_writes() {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());

@@ -14,6 +14,7 @@ use crate::protocol::request::{Request, integer};
 use crate::pubsub::message::ChannelKind;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::rates::{ChannelRate, wanted};
+use crate::pubsub::slow_subscriber::slow_policy;
 use crate::pubsub::subscribers::Subscribed;
 use crate::session::context::Context;
 use crate::session::effect::Effect;
@@ -52,8 +53,6 @@ fn describe_rate(rate: ChannelRate) -> Reply {
         (Reply::bulk("bytes-in-per-sec"), number(rate.bytes_in)),
         (Reply::bulk("bytes-out-per-sec"), number(rate.bytes_out)),
         (Reply::bulk("receivers"), Reply::integer(rate.receivers)),
-        // A subscriber over its limit is closed, and no message to it is skipped.
-        (Reply::bulk("dropped"), Reply::Integer(0)),
         (Reply::bulk("last-ms"), millis(rate.age)),
     ])
 }
@@ -94,7 +93,7 @@ impl Session {
         context: &mut Context,
         order: &mut OrderGuard<'_>,
     ) -> Outcome {
-        match self.explain(request, order) {
+        match self.explain(request, context, order) {
             Ok(pending) => self.ask(pending, context),
             Err(error) => Err(error).into(),
         }
@@ -103,6 +102,7 @@ impl Session {
     fn explain(
         &self,
         request: Request<'_>,
+        context: &Context,
         order: &mut OrderGuard<'_>,
     ) -> Result<PendingSurvey, CommandError> {
         let channel = request.argument(2);
@@ -132,6 +132,7 @@ impl Session {
         let by_shard = self.server.broker.subscriptions(ChannelKind::Shards, channel);
         let replay = order.replay_rule(channel).map_or(Reply::Null, describe_rule);
         let denied = verdict(&user, channel);
+        let policy = slow_policy(&context.config.pubsub_slow_policy, channel);
         let known = vec![
             (Reply::bulk("channel"), Reply::bulk(channel)),
             (Reply::bulk("receivers"), Reply::integer(receivers)),
@@ -139,7 +140,7 @@ impl Session {
             (Reply::bulk("by-pattern"), Reply::Map(by_pattern)),
             (Reply::bulk("by-shard"), Reply::integer(by_shard)),
             (Reply::bulk("replay-rule"), replay),
-            (Reply::bulk("slow-policy"), Reply::bulk("disconnect")),
+            (Reply::bulk("slow-policy"), Reply::bulk(policy.name())),
             (Reply::bulk("bytes-to-send"), number(bytes.saturating_mul(receivers as u64))),
             (Reply::bulk("user"), Reply::bulk(user.name())),
             (Reply::bulk("acl"), Reply::bulk(if denied.is_some() { "denied" } else { "allowed" })),

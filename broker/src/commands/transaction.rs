@@ -12,6 +12,7 @@ use super::execute::{Flow, end_command, fail, run_held, show, show_held};
 use super::lookup::spec;
 use super::permissions::{NO_CHANNEL, NO_KEY, check_permission};
 use super::spec::{Flag, Outcome, Run, Spec};
+use super::user_limits::{self, Moment};
 use crate::ids::CommandId;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::{self, Reply};
@@ -196,6 +197,10 @@ fn refusal(
     // Permissions may have changed after `QUEUED`.
     if let Err(error) = check_permission(session, context, spec, request, true) {
         return Some(no_longer(&error));
+    }
+    let config = &context.config;
+    if let Err(error) = user_limits::check(session, config, spec, request, Moment::Run) {
+        return Some(error);
     }
     spec.has(Flag::NotInExec).then(|| match spec.name {
         "monitor" => b"ERR MONITOR isn't allowed for DENY BLOCKING client".to_vec(),

@@ -13,12 +13,21 @@ fn limits<'a>(config: &'a Config, user: &[u8]) -> Option<&'a UserLimits> {
     config.user_limits.iter().rev().find(|limits| limits.user == user)
 }
 
+/// When a request is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// A transaction queues it. Nothing is counted yet.
+    Queued,
+    Run,
+}
+
 /// Checks whether a request stays within the limits of its user.
 pub(crate) fn check(
     session: &Session,
     config: &Config,
     spec: &Spec,
     request: Request<'_>,
+    moment: Moment,
 ) -> Result<(), CommandError> {
     if config.user_limits.is_empty() {
         return Ok(());
@@ -31,15 +40,24 @@ pub(crate) fn check(
             if limits.message_bytes.is_some_and(|max| bytes > max) {
                 return Err(exceeded(user, "message-bytes", limits.message_bytes));
             }
+            if moment == Moment::Queued {
+                return Ok(());
+            }
             let server = &session.server;
             let counts = |max| !server.user_rates.lock().count(user, server.uptime(), max as u64);
             if limits.messages.is_some_and(counts) {
                 return Err(exceeded(user, "messages", limits.messages));
             }
         }
+        ChannelPositions::From(_) | ChannelPositions::Patterns(_) if moment == Moment::Queued => {}
         ChannelPositions::From(at) | ChannelPositions::Patterns(at) => {
+            let names = match (spec.name, &spec.channels) {
+                ("ssubscribe", _) => &session.shards,
+                (_, ChannelPositions::Patterns(_)) => &session.patterns,
+                _ => &session.channels,
+            };
             let present = session.channels.len() + session.shards.len() + session.patterns.len();
-            let added = request.len().saturating_sub(at);
+            let added = request.arguments_from(at).filter(|name| !names.contains(*name)).count();
             if limits.subscriptions.is_some_and(|max| present + added > max) {
                 return Err(exceeded(user, "subscriptions", limits.subscriptions));
             }

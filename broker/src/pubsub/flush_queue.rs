@@ -243,7 +243,8 @@ impl FlushQueue {
         }
         let mut losses = output.losses.borrow_mut();
         let losses = losses.get_or_insert_default();
-        make_room(&mut output.outbox.borrow_mut(), &self.slow_rules, limit, losses)
+        let protocol = output.protocol.get();
+        make_room(&mut output.outbox.borrow_mut(), protocol, &self.slow_rules, limit, losses)
     }
 
     /// Closes a client whose deferred messages exceed its limit, and drops them.

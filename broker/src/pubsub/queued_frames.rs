@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::protocol::Protocol;
+
 /// Returns the length of the value at the start of `bytes`, or `None` if it is not whole.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     let (mut at, mut values_left) = (0, 1_u64);
@@ -25,9 +27,17 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Returns the channel of a frame, if it is a message of a channel or of a pattern, and the bytes that
-/// all messages of this subscription begin with.
-pub(super) fn message(frame: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (b'*' | b'>', parts, at) = header(frame, 0)? else { return None };
+/// all messages of this subscription begin with. In RESP3 only a push is a message: an array is a reply,
+/// or a part of one.
+pub(super) fn message(frame: &[u8], protocol: Protocol) -> Option<(&[u8], &[u8])> {
+    let (kind, parts, at) = header(frame, 0)?;
+    let is_message = match protocol {
+        Protocol::Resp2 => kind == b'*',
+        Protocol::Resp3 => kind == b'>',
+    };
+    if !is_message {
+        return None;
+    }
     let (name, at) = bulk(frame, at)?;
     let (channel, end) = match (name, parts) {
         (b"message" | b"smessage", 3) => bulk(frame, at)?,
@@ -60,7 +70,7 @@ fn bulk(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Protocol, reply};
+    use crate::protocol::reply;
     use crate::pubsub::message::ChannelKind;
 
     #[test]
@@ -89,6 +99,13 @@ mod tests {
     }
 
     #[test]
+    fn an_array_is_no_message_in_resp3() {
+        let array = b"*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nb\r\n";
+        assert!(message(array, Protocol::Resp2).is_some());
+        assert_eq!(message(array, Protocol::Resp3), None);
+    }
+
+    #[test]
     fn messages_are_known_by_their_channel() {
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             for kind in [ChannelKind::Channels, ChannelKind::Shards] {
@@ -99,19 +116,21 @@ mod tests {
                 };
                 let (one, two) = (frame(b"1"), frame(b"22"));
                 assert_eq!(length(&one), Some(one.len()));
-                let (channel, start) = message(&one).unwrap();
+                let (channel, start) = message(&one, protocol).unwrap();
                 assert_eq!(channel, b"n\r\nws");
-                assert_eq!(message(&two).unwrap().1, start);
+                assert_eq!(message(&two, protocol).unwrap().1, start);
             }
             let mut frame = Vec::new();
             reply::pattern_message(&mut frame, protocol, b"n*", b"news", b"x");
-            assert_eq!(message(&frame).unwrap().0, b"news");
+            assert_eq!(message(&frame, protocol).unwrap().0, b"news");
         }
         let confirmation = b"*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n";
         for other in
             [&confirmation[..], b"+OK\r\n", b"$7\r\nmessage\r\n", b"*1\r\n$7\r\nmessage\r\n"]
         {
-            assert_eq!(message(other), None);
+            for protocol in [Protocol::Resp2, Protocol::Resp3] {
+                assert_eq!(message(other, protocol), None);
+            }
         }
     }
 }

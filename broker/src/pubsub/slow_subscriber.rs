@@ -9,6 +9,7 @@ use super::outbox::{Outbox, Verdict};
 use super::queued_frames::message;
 use crate::config::{SlowPolicy, SlowRule};
 use crate::glob;
+use crate::protocol::Protocol;
 
 /// The messages that a client has lost since the last notice.
 #[derive(Debug, Default)]
@@ -65,22 +66,26 @@ impl Losses {
     }
 }
 
+/// Returns what happens to messages on a channel.
+pub(crate) fn slow_policy(rules: &[SlowRule], channel: &[u8]) -> SlowPolicy {
+    let rule = rules.iter().find(|rule| glob::matches(&rule.pattern, channel));
+    rule.map_or(SlowPolicy::Disconnect, |rule| rule.policy)
+}
+
 /// Drops messages by the rules until the outbox is below its limit. Returns whether it is.
 pub(super) fn make_room(
     outbox: &mut Outbox,
+    protocol: Protocol,
     rules: &[SlowRule],
     limit: usize,
     losses: &mut Losses,
 ) -> bool {
     let policy = |channel: &[u8]| match channel.starts_with(NOTICES.as_bytes()) {
         true => SlowPolicy::Disconnect,
-        false => rules
-            .iter()
-            .find(|rule| glob::matches(&rule.pattern, channel))
-            .map_or(SlowPolicy::Disconnect, |rule| rule.policy),
+        false => slow_policy(rules, channel),
     };
     let is_below = |outbox: &Outbox, limit: usize| outbox.counted_bytes() < limit;
-    outbox.remove_newest(limit, |frame| match message(frame) {
+    outbox.remove_newest(limit, |frame| match message(frame, protocol) {
         Some((channel, _)) if policy(channel) == SlowPolicy::DropNewest => {
             losses.add(channel);
             true
@@ -90,8 +95,12 @@ pub(super) fn make_room(
     if is_below(outbox, limit) {
         return true;
     }
+    // Before replies, or far beyond a soft limit, the newest messages are not the last bytes.
+    if rules.iter().any(|rule| rule.policy == SlowPolicy::DropNewest) {
+        drop_newest(outbox, protocol, &policy, limit - limit / 4, losses);
+    }
     if rules.iter().any(|rule| rule.policy == SlowPolicy::Conflate) {
-        conflate(outbox, policy, losses);
+        conflate(outbox, protocol, &policy, losses);
     }
     // With less room, the next message would begin anew.
     let mut excess = outbox.bytes().saturating_sub(limit - limit / 4);
@@ -99,7 +108,7 @@ pub(super) fn make_room(
         if excess == 0 {
             return Verdict::Stop;
         }
-        match message(frame) {
+        match message(frame, protocol) {
             Some((channel, _))
                 if matches!(policy(channel), SlowPolicy::DropOldest | SlowPolicy::Conflate) =>
             {
@@ -113,12 +122,49 @@ pub(super) fn make_room(
     is_below(outbox, limit - limit / 8)
 }
 
+/// Drops the newest messages until so many bytes are left.
+fn drop_newest(
+    outbox: &mut Outbox,
+    protocol: Protocol,
+    policy: impl Fn(&[u8]) -> SlowPolicy,
+    bytes_left: usize,
+    losses: &mut Losses,
+) {
+    let is_meant = |channel: &[u8]| policy(channel) == SlowPolicy::DropNewest;
+    let mut droppable = 0;
+    outbox.retain(|frame| {
+        let is_meant = message(frame, protocol).is_some_and(|(channel, _)| is_meant(channel));
+        droppable += if is_meant { frame.len() } else { 0 };
+        Verdict::Keep
+    });
+    let excess = outbox.bytes().saturating_sub(bytes_left);
+    let mut kept = droppable.saturating_sub(excess);
+    outbox.retain(|frame| match message(frame, protocol) {
+        Some((channel, _)) if !is_meant(channel) => Verdict::Keep,
+        Some((channel, _)) if frame.len() > kept => {
+            kept = 0;
+            losses.add(channel);
+            Verdict::Remove
+        }
+        Some(_) => {
+            kept -= frame.len();
+            Verdict::Keep
+        }
+        None => Verdict::Keep,
+    });
+}
+
 /// Leaves the last message of each subscription.
-fn conflate(outbox: &mut Outbox, policy: impl Fn(&[u8]) -> SlowPolicy, losses: &mut Losses) {
+fn conflate(
+    outbox: &mut Outbox,
+    protocol: Protocol,
+    policy: impl Fn(&[u8]) -> SlowPolicy,
+    losses: &mut Losses,
+) {
     let mut last = HashMap::new();
     let mut number = 0_usize;
     outbox.retain(|frame| {
-        if let Some((channel, start)) = message(frame)
+        if let Some((channel, start)) = message(frame, protocol)
             && policy(channel) == SlowPolicy::Conflate
         {
             match last.get_mut(start) {
@@ -134,7 +180,7 @@ fn conflate(outbox: &mut Outbox, policy: impl Fn(&[u8]) -> SlowPolicy, losses: &
     outbox.retain(|frame| {
         let is_last = last.contains(&number);
         number += 1;
-        match message(frame) {
+        match message(frame, protocol) {
             Some((channel, _)) if !is_last && policy(channel) == SlowPolicy::Conflate => {
                 losses.add(channel);
                 Verdict::Remove
@@ -147,7 +193,6 @@ fn conflate(outbox: &mut Outbox, policy: impl Fn(&[u8]) -> SlowPolicy, losses: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Protocol;
     use crate::pubsub::message::ChannelKind;
     use crate::pubsub::outbox::Pool;
 
@@ -179,7 +224,14 @@ mod tests {
                 true => self.outbox.push_shared(bytes.to_vec().into()),
                 false => self.outbox.push_with(&mut self.pool, |out| out.extend_from_slice(bytes)),
             };
-            counted < LIMIT || make_room(&mut self.outbox, &self.rules, LIMIT, &mut self.losses)
+            counted < LIMIT
+                || make_room(
+                    &mut self.outbox,
+                    Protocol::Resp3,
+                    &self.rules,
+                    LIMIT,
+                    &mut self.losses,
+                )
         }
 
         fn message(&mut self, channel: &str, number: usize, bytes: usize) -> bool {
@@ -198,7 +250,7 @@ mod tests {
         fn left(&mut self) -> Vec<(String, usize)> {
             let mut left = Vec::new();
             self.outbox.retain(|frame| {
-                if let Some((channel, start)) = message(frame) {
+                if let Some((channel, start)) = message(frame, Protocol::Resp3) {
                     let channel = String::from_utf8_lossy(channel).into_owned();
                     let payload = String::from_utf8_lossy(&frame[start.len()..]).into_owned();
                     let number = payload.split("\r\n").nth(1).unwrap().parse().unwrap();
@@ -236,6 +288,22 @@ mod tests {
             assert!(left.iter().map(|(_, number)| *number).eq(0..left.len()));
             assert_eq!(bench.lost() + left.len(), count);
         }
+    }
+
+    #[test]
+    fn the_newest_messages_go_before_replies_and_at_a_lower_limit() {
+        let mut bench = Bench::new(&[("*", SlowPolicy::DropNewest)]);
+        let count = 180;
+        assert!((0..count).all(|number| bench.message("news", number, 1_000)));
+        let pong = [&b"$900\r\n"[..], &[b'x'; 900], b"\r\n"].concat();
+        assert!((0..100).all(|_| bench.push(&pong)));
+        let left = bench.left();
+        assert!(left.iter().map(|(_, number)| *number).eq(0..left.len()));
+        assert_eq!(bench.lost() + left.len(), count);
+
+        let Bench { outbox, rules, losses, .. } = &mut bench;
+        assert!(make_room(outbox, Protocol::Resp3, rules, 150_000, losses));
+        assert!(outbox.counted_bytes() < 150_000);
     }
 
     #[test]
@@ -282,7 +350,7 @@ mod tests {
         let mut rest = &written[..];
         while !rest.is_empty() {
             let length = super::super::queued_frames::length(rest).expect("whole frames only");
-            assert!(message(&rest[..length]).is_some());
+            assert!(message(&rest[..length], Protocol::Resp3).is_some());
             rest = &rest[length..];
         }
     }

@@ -257,15 +257,30 @@ async fn hand_over(service: Weak<Service>, id: String, given: Given) -> Option<M
     let accepted = accepted.into_iter().map(|hub| service.hubs()[hub].name().to_owned()).collect();
     let moved = Moved { accepted, is_started, groups, cursor: cursor.to_string() };
     parked.park(moved.clone(), place.visitor(users), given);
-    tokio::spawn(take_back(Arc::downgrade(&service), id).in_current_span());
+    tokio::spawn(take_back(Arc::downgrade(&service), id, given.number).in_current_span());
     Some(moved)
 }
 
-/// Goes on with a client that no other server has taken.
-async fn take_back(service: Weak<Service>, id: String) {
+/// Goes on with a client that no other server has taken. The number is that of the question for which it
+/// was parked: since then it may have come back, and left again.
+async fn take_back(service: Weak<Service>, id: String, number: u64) {
     time::sleep(CONFIRMED_WITHIN).await;
     let Some(service) = service.upgrade() else { return };
-    if let Some((moved, visitor)) = service.elsewhere.parked.take_back(&id) {
+    let Elsewhere { parked, .. } = &service.elsewhere;
+    if !parked.has(&id, number) {
+        return;
+    }
+    // A server that got no answer in time has begun anew, and its place is that of the client.
+    let is_elsewhere = match service.elsewhere.farm() {
+        Some(farm) => service.elsewhere.find(farm, &id).await.is_some(),
+        None => false,
+    };
+    if !parked.has(&id, number) {
+        return;
+    }
+    if let Some((moved, visitor)) = parked.take_back(&id)
+        && !is_elsewhere
+    {
         let beginning = Beginning { moved: Some(moved), ..Beginning::default() };
         Places::enter(&service, &visitor, &beginning);
     }

@@ -25,13 +25,15 @@ struct State {
     moved: Moved,
     visitor: Visitor,
     given: Given,
+    /// The number of the question for which it was parked.
+    since: u64,
 }
 
 impl Parked {
     /// Keeps the state of a place that was given to a server.
     pub(super) fn park(&self, moved: Moved, visitor: Visitor, given: Given) {
         let id = Arc::clone(&visitor.id);
-        self.0.lock().places.insert(id, State { moved, visitor, given });
+        self.0.lock().places.insert(id, State { moved, visitor, given, since: given.number });
     }
 
     /// Gives a parked state to a server. An earlier one does not get it any more.
@@ -52,6 +54,11 @@ impl Parked {
         inner.places.remove(id);
         inner.confirmed.insert(given.number);
         true
+    }
+
+    /// Returns whether a state still waits that was parked for the question with this number.
+    pub(super) fn has(&self, id: &str, since: u64) -> bool {
+        self.0.lock().places.get(id).is_some_and(|state| state.since == since)
     }
 
     /// Takes a state back. No other server gets it from now on.

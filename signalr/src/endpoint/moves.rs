@@ -47,7 +47,8 @@ pub(super) async fn run(
 
 fn park(hub: &Arc<Hub>, claim: Claim, moves: u32, left: Left) {
     let Left { mut luggage, visitor, waiting } = left;
-    luggage.moves = moves.saturating_add(1);
+    let moves = moves.saturating_add(1);
+    luggage.moves = moves;
     let Some(parked) = Parked::new(&luggage, visitor) else {
         warn!("the state of a connection cannot be written");
         return;
@@ -56,7 +57,7 @@ fn park(hub: &Arc<Hub>, claim: Claim, moves: u32, left: Left) {
     let later = Arc::clone(hub);
     let waited = async move {
         time::sleep(CONFIRMED_WITHIN).await;
-        take_back(&later, &token);
+        take_back_from(&later, &token, Some(moves));
     };
     tokio::spawn(hub.sessions().track_future(waited.in_current_span()));
     for waiting in waiting {
@@ -67,7 +68,12 @@ fn park(hub: &Arc<Hub>, claim: Claim, moves: u32, left: Left) {
 
 /// Takes a connection back that has left, unless another server has confirmed that it goes on.
 pub(super) fn take_back(hub: &Arc<Hub>, token: &str) -> Option<Arc<Handoff>> {
-    let (claim, parked) = hub.negotiated().take_back(token, hub.ages())?;
+    take_back_from(hub, token, None)
+}
+
+/// Takes a connection back. With a number, only if it has left as often as that.
+fn take_back_from(hub: &Arc<Hub>, token: &str, moves: Option<u32>) -> Option<Arc<Handoff>> {
+    let (claim, parked) = hub.negotiated().take_back(token, moves, hub.ages())?;
     let luggage = parked.open()?;
     debug!(connection.id = &*claim.connection_id, "a connection stays on its server");
     Some(start(hub, claim, parked.visitor.clone(), luggage))
@@ -130,7 +136,8 @@ pub(super) async fn take_over(
     }
     let taking = take(Arc::clone(hub), token.to_owned(), owner, hub.visitor(parts));
     // A task of its own: after a client that hangs up meanwhile, no server would have its connection.
-    let taking = tokio::spawn(taking.in_current_span());
+    // A shutdown waits for it, since its owner may have let go already.
+    let taking = tokio::spawn(hub.sessions().track_future(taking.in_current_span()));
     let taken = time::timeout(TAKEN_WITHIN, taking).await;
     let taken = taken.ok().and_then(Result::ok).unwrap_or(Err(Untaken::Lost));
     let taken = match (taken, hub.negotiated().find(token, hub.ages())) {

@@ -44,11 +44,20 @@ impl Negotiated {
         true
     }
 
-    /// Takes a parked connection back. No other server gets it from now on.
-    pub(crate) fn take_back(&self, token: &str, ages: Ages) -> Option<(Claim, Arc<Parked>)> {
+    /// Takes a parked connection back. No other server gets it from now on. With a number, only if it
+    /// has left as often as that: since then it may have come back, and left again.
+    pub(crate) fn take_back(
+        &self,
+        token: &str,
+        moves: Option<u32>,
+        ages: Ages,
+    ) -> Option<(Claim, Arc<Parked>)> {
         let id = self.decode(token).ok()?.id;
         let mut connections = self.0.connections.lock();
         let Some(Place::Parked(parked)) = connections.get(token) else { return None };
+        if moves.is_some_and(|moves| moves != parked.moves) {
+            return None;
+        }
         let parked = Arc::clone(parked);
         let (claim, place) = self.claim_moved(token, id, parked.moves, ages);
         connections.replace(token, place);

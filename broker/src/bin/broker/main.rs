@@ -9,6 +9,7 @@ mod ping;
 #[cfg(unix)]
 mod relaunch;
 mod report;
+#[cfg(unix)]
 mod sockets;
 
 use std::error::Error;
@@ -174,7 +175,10 @@ fn run(given: Given) -> Result<(), Box<dyn Error>> {
     }
     log::start(&loaded.config)?;
     report::log_panics();
+    #[cfg(unix)]
     let sockets = sockets::take(&loaded.config)?;
+    #[cfg(not(unix))]
+    let sockets = OpenSockets::default();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -246,6 +250,9 @@ async fn serve(given: Given, sockets: OpenSockets) -> Result<(), Box<dyn Error>>
     fit_maxclients(&mut loaded.config);
     let mut signals = Signals::new()?;
     let (port, tls_port) = (loaded.config.port, loaded.config.tls.port);
+    #[cfg(unix)]
+    let socket = loaded.config.unixsocket.clone().filter(|_| sockets.unix.is_empty());
+    #[cfg(not(unix))]
     let socket = loaded.config.unixsocket.clone();
     let config = loaded.config.clone();
     let server = Server::bind_to(Broker::new(), loaded, sockets).await.inspect_err(|error| {

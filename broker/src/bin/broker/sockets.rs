@@ -19,7 +19,6 @@ pub(crate) fn take(config: &Config) -> Result<OpenSockets, Box<dyn Error>> {
     let mut sockets = OpenSockets::default();
     for index in 0..given.len() {
         let name = names.next().unwrap_or_default();
-        #[cfg(unix)]
         if let Ok(Some(socket)) = given.take_unix_listener(index) {
             sockets.unix.push(socket);
             continue;

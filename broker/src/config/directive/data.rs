@@ -147,11 +147,9 @@ fn set_channel_events(config: &mut Config, letters: &[u8]) -> Result<(), Invalid
 }
 
 fn show_slow_policy(config: &Config) -> Vec<Vec<u8>> {
-    let name = |policy| SlowPolicy::NAMES.into_iter().find(|(_, known)| *known == policy);
-    let values = config.pubsub_slow_policy.iter().flat_map(|rule| {
-        let name = name(rule.policy).map_or("", |(name, _)| name);
-        [rule.pattern.clone(), name.as_bytes().to_vec()]
-    });
+    let rules = config.pubsub_slow_policy.iter();
+    let values =
+        rules.flat_map(|rule| [rule.pattern.clone(), rule.policy.name().as_bytes().to_vec()]);
     values.collect()
 }
 

@@ -142,10 +142,12 @@ fn add_user_limits(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invali
     while let [user, rest @ ..] = left {
         let mut limits = UserLimits::of(&**user);
         left = rest;
+        // A user may have the name of a limit.
         while let [name, number, rest @ ..] = left
+            && let Ok(number) = memory_within(number, 0)
             && let Some(limit) = limits.by_name(name)
         {
-            *limit = Some(memory_within(number, 0)?);
+            *limit = Some(number);
             left = rest;
         }
         if limits == UserLimits::of(&**user) {

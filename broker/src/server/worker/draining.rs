@@ -53,7 +53,6 @@ impl Worker {
     /// Announces a drain and ends the clients of this worker. Asks for the end of the server once no
     /// worker has a client, and at the end of the window.
     async fn drain(&self, window: Window) {
-        self.announce(window).await;
         let clients = &self.server.broker.stats().connected_clients;
         let all_gone = async {
             while clients.get() > 0 {
@@ -61,6 +60,8 @@ impl Worker {
             }
         };
         let ending = async {
+            // Waits for the end of a late script, which the end of the window ends.
+            self.announce(window).await;
             self.end_clients(window).await;
             std::future::pending::<()>().await;
         };
