@@ -97,10 +97,10 @@ pub(super) fn make_room(
     }
     // Before replies, or far beyond a soft limit, the newest messages are not the last bytes.
     if rules.iter().any(|rule| rule.policy == SlowPolicy::DropNewest) {
-        drop_newest(outbox, protocol, &policy, limit - limit / 4, losses);
+        drop_newest(outbox, protocol, policy, limit - limit / 4, losses);
     }
     if rules.iter().any(|rule| rule.policy == SlowPolicy::Conflate) {
-        conflate(outbox, protocol, &policy, losses);
+        conflate(outbox, protocol, policy, losses);
     }
     // With less room, the next message would begin anew.
     let mut excess = outbox.bytes().saturating_sub(limit - limit / 4);
