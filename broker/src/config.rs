@@ -222,7 +222,8 @@ pub enum LogTime {
 /// ```
 /// use broker::{Config, UserLimits};
 ///
-/// let limits = UserLimits { clients: Some(100), ..UserLimits::of("chat") };
+/// let mut limits = UserLimits::of("chat");
+/// limits.clients = Some(100);
 /// # let _ =
 /// Config { user_limits: vec![limits], ..Config::default() };
 /// ```
