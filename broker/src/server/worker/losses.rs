@@ -1,11 +1,11 @@
 //! Notices to slow subscribers about the messages that a policy has dropped.
 
-use std::fmt::Write;
 use std::rc::Rc;
 
 use tracing::warn;
 
 use super::Worker;
+use crate::decode::Json;
 use crate::pubsub::slow_subscriber::{Lost, NOTICES};
 use crate::server::connection::Connection;
 
@@ -37,9 +37,8 @@ impl Worker {
                 let count = lost.iter().map(|(_, count)| count).sum();
                 self.server.broker.stats().messages_dropped.add(count);
                 let channel = format!("{NOTICES}{id}");
-                let notices: Vec<String> =
-                    lost.iter().map(|(name, count)| notice(name.as_deref(), *count)).collect();
-                for notice in notices {
+                for (name, count) in lost {
+                    let notice = notice(name.as_deref(), count);
                     let (channel, notice) = (channel.as_bytes(), notice.as_bytes());
                     order.publish_here(&mut context.local, channel, notice);
                 }
@@ -50,23 +49,15 @@ impl Worker {
 
 /// Returns a notice as JSON. Without a channel, it is about several ones.
 fn notice(channel: Option<&[u8]>, count: u64) -> String {
-    let mut text = String::from("{\"channel\":");
-    match channel {
-        None => text.push_str("null"),
-        Some(channel) => {
-            text.push('"');
-            for letter in String::from_utf8_lossy(channel).chars() {
-                match letter {
-                    '"' | '\\' => text.extend(['\\', letter]),
-                    '\0'..='\x1f' => _ = write!(text, "\\u{:04x}", u32::from(letter)),
-                    _ => text.push(letter),
-                }
-            }
-            text.push('"');
-        }
-    }
-    let _ = write!(text, ",\"lost\":{count}}}");
-    text
+    let mut json = Json::new(usize::MAX);
+    json.object(|notice| {
+        notice.field("channel", |json| match channel {
+            Some(channel) => json.lossy(channel),
+            None => json.raw("null"),
+        });
+        notice.number("lost", count);
+    });
+    json.into_text()
 }
 
 #[cfg(test)]
@@ -78,6 +69,6 @@ mod tests {
         assert_eq!(notice(Some(b"news"), 3), r#"{"channel":"news","lost":3}"#);
         assert_eq!(notice(None, 1), r#"{"channel":null,"lost":1}"#);
         let hostile = notice(Some(b"a\"\\\n\xff"), 2);
-        assert_eq!(hostile, "{\"channel\":\"a\\\"\\\\\\u000a\u{fffd}\",\"lost\":2}");
+        assert_eq!(hostile, "{\"channel\":\"a\\\"\\\\\\n\u{fffd}\",\"lost\":2}");
     }
 }

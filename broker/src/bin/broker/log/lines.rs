@@ -3,7 +3,7 @@
 //! Tools wait for some of Redis' lines: `1234:M 23 Nov 2026 10:00:00.000 * Ready to accept
 //! connections`.
 
-use std::fmt::{self, Debug, Write};
+use std::fmt::{self, Debug};
 
 use broker::{LogFormat, LogTime};
 use tracing::field::{Field, Visit};
@@ -140,18 +140,7 @@ impl Visit for Pairs {
 
 /// Writes a text in quotes, as in JSON.
 fn quote(line: &mut String, text: &str) {
-    line.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => line.extend(['\\', letter]),
-            '\n' => line.push_str("\\n"),
-            '\r' => line.push_str("\\r"),
-            '\t' => line.push_str("\\t"),
-            '\0'..='\x1f' => _ = write!(line, "\\u{:04x}", u32::from(letter)),
-            _ => line.push(letter),
-        }
-    }
-    line.push('"');
+    line.push_str(&serde_json::Value::from(text).to_string());
 }
 
 #[cfg(test)]
