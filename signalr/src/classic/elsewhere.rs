@@ -166,7 +166,7 @@ impl Elsewhere {
     /// another server stays.
     pub(super) async fn take(&self, id: &str) -> Option<Moved> {
         let farm = self.farm()?;
-        if let Some((moved, _)) = self.parked.take_back(id) {
+        if let Some((moved, _)) = self.parked.take_back(id, None) {
             return Some(moved);
         }
         let taking = Taking { id: id.to_owned(), number: rand::random() };
@@ -275,10 +275,7 @@ async fn take_back(service: Weak<Service>, id: String, number: u64) {
         Some(farm) => service.elsewhere.find(farm, &id).await.is_some(),
         None => false,
     };
-    if !parked.has(&id, number) {
-        return;
-    }
-    if let Some((moved, visitor)) = parked.take_back(&id)
+    if let Some((moved, visitor)) = parked.take_back(&id, Some(number))
         && !is_elsewhere
     {
         let beginning = Beginning { moved: Some(moved), ..Beginning::default() };

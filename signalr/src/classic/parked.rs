@@ -61,9 +61,15 @@ impl Parked {
         self.0.lock().places.get(id).is_some_and(|state| state.since == since)
     }
 
-    /// Takes a state back. No other server gets it from now on.
-    pub(super) fn take_back(&self, id: &str) -> Option<(Moved, Visitor)> {
-        let State { moved, visitor, .. } = self.0.lock().places.remove(id)?;
+    /// Takes a state back. No other server gets it from now on. With a number, only if it was parked
+    /// for that question.
+    pub(super) fn take_back(&self, id: &str, since: Option<u64>) -> Option<(Moved, Visitor)> {
+        let mut inner = self.0.lock();
+        let state = inner.places.get(id)?;
+        if since.is_some_and(|since| since != state.since) {
+            return None;
+        }
+        let State { moved, visitor, .. } = inner.places.remove(id)?;
         Some((moved, visitor))
     }
 }
