@@ -1,26 +1,24 @@
 //! Frames in an outbox: where each one ends, and which of them are messages.
 
-use memchr::memchr;
+use resp::value::{Limits, Part};
 
 use crate::protocol::Protocol;
 
+/// The frames are our own, so no limit applies to them but that of memory.
+const UNLIMITED: Limits =
+    Limits { depth_max: MAX, items_max: MAX, bulk_bytes_max: MAX, line_bytes_max: MAX };
+const MAX: usize = isize::MAX as usize;
+
 /// Returns the length of the value at the start of `bytes`, or `None` if it is not whole.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
-    let (mut at, mut values_left) = (0, 1_u64);
+    let (mut at, mut values_left) = (0, 1);
     while values_left > 0 {
+        let (part, length) = Part::decode(&bytes[at..], &UNLIMITED).ok()??;
+        at += length;
         values_left -= 1;
-        let (kind, count, next) = header(bytes, at)?;
-        at = next;
-        match kind {
-            b'$' | b'=' | b'!' if count >= 0 => at += usize::try_from(count).ok()? + 2,
-            b'*' | b'~' | b'>' => values_left += count.max(0).unsigned_abs(),
-            b'%' => values_left += 2 * count.max(0).unsigned_abs(),
+        if let Part::Header { kind, items } = part {
             // An attribute precedes a value.
-            b'|' => values_left += 2 * count.max(0).unsigned_abs() + 1,
-            _ => {}
-        }
-        if at > bytes.len() {
-            return None;
+            values_left += items + usize::from(kind == b'|');
         }
     }
     Some(at)
@@ -30,7 +28,13 @@ pub(super) fn length(bytes: &[u8]) -> Option<usize> {
 /// all messages of this subscription begin with. In RESP3 only a push is a message: an array is a reply,
 /// or a part of one.
 pub(super) fn message(frame: &[u8], protocol: Protocol) -> Option<(&[u8], &[u8])> {
-    let (kind, parts, at) = header(frame, 0)?;
+    let mut at = 0;
+    let mut next = || {
+        let (part, length) = Part::decode(&frame[at..], &UNLIMITED).ok()??;
+        at += length;
+        Some(part)
+    };
+    let Part::Header { kind, items } = next()? else { return None };
     let is_message = match protocol {
         Protocol::Resp2 => kind == b'*',
         Protocol::Resp3 => kind == b'>',
@@ -38,33 +42,19 @@ pub(super) fn message(frame: &[u8], protocol: Protocol) -> Option<(&[u8], &[u8])
     if !is_message {
         return None;
     }
-    let (name, at) = bulk(frame, at)?;
-    let (channel, end) = match (name, parts) {
-        (b"message" | b"smessage", 3) => bulk(frame, at)?,
+    let mut bulk = || match next()? {
+        Part::Bulk { kind: b'$', data } => Some(data),
+        _ => None,
+    };
+    let channel = match (bulk()?, items) {
+        (b"message" | b"smessage", 3) => bulk()?,
         (b"pmessage", 4) => {
-            let (_, at) = bulk(frame, at)?;
-            bulk(frame, at)?
+            let _pattern = bulk()?;
+            bulk()?
         }
         _ => return None,
     };
-    Some((channel, &frame[..end]))
-}
-
-/// Returns the type of a value, the number in its first line, and the start of the next line.
-fn header(bytes: &[u8], at: usize) -> Option<(u8, i64, usize)> {
-    let line = bytes.get(at..)?;
-    let end = memchr(b'\n', line)?;
-    let (kind, number) = line[..end].split_first()?;
-    let number = number.strip_suffix(b"\r").unwrap_or(number);
-    let number = std::str::from_utf8(number).ok().and_then(|text| text.parse().ok());
-    Some((*kind, number.unwrap_or(0), at + end + 1))
-}
-
-/// Returns the content of a bulk string, and the start of the next value.
-fn bulk(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let (b'$', count, at) = header(bytes, at)? else { return None };
-    let end = at + usize::try_from(count).ok()?;
-    Some((bytes.get(at..end)?, end + 2))
+    Some((channel, &frame[..at]))
 }
 
 #[cfg(test)]
