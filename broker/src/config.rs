@@ -242,6 +242,9 @@ pub struct UserLimits {
     pub messages: Option<usize>,
 }
 
+/// The place of one limit.
+type LimitAt = fn(&mut UserLimits) -> &mut Option<usize>;
+
 impl UserLimits {
     /// Returns the limits of a user without any limit.
     ///
@@ -252,16 +255,13 @@ impl UserLimits {
         Self { user: user.into(), ..Self::default() }
     }
 
-    /// Returns a limit by its name in redis.conf.
-    pub(crate) fn by_name(&mut self, name: &[u8]) -> Option<&mut Option<usize>> {
-        match &*name.to_ascii_lowercase() {
-            b"clients" => Some(&mut self.clients),
-            b"subscriptions" => Some(&mut self.subscriptions),
-            b"message-bytes" => Some(&mut self.message_bytes),
-            b"messages" => Some(&mut self.messages),
-            _ => None,
-        }
-    }
+    /// The limits by their names in redis.conf.
+    pub(crate) const NAMES: [(&str, LimitAt); 4] = [
+        ("clients", |limits| &mut limits.clients),
+        ("subscriptions", |limits| &mut limits.subscriptions),
+        ("message-bytes", |limits| &mut limits.message_bytes),
+        ("messages", |limits| &mut limits.messages),
+    ];
 }
 
 /// What happens to the messages of a slow subscriber.

@@ -205,9 +205,8 @@ impl Session {
     /// Logs in a user, unless it has too many clients.
     fn log_in(&mut self, user: Arc<User>, context: &Context) -> Result<(), CommandError> {
         let server = self.server.clone();
-        // Two logins at once must not both find the last place.
-        let _one_at_a_time = server.user_rates.lock();
-        user_limits::check_login(&server, &context.config, user.name(), self.info.id)?;
+        let _one_at_a_time =
+            user_limits::check_login(&server, &context.config, user.name(), self.info.id)?;
         self.become_user(user);
         self.authenticated = true;
         self.info.set(Flag::Stranger, false);

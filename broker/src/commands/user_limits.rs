@@ -1,5 +1,7 @@
 //! `user-limits`: what the clients of one user may take, so that no user takes the place of others.
 
+use parking_lot::MutexGuard;
+
 use super::errors::CommandError;
 use super::spec::{ChannelPositions, Spec};
 use crate::config::{Config, UserLimits};
@@ -7,6 +9,7 @@ use crate::protocol::request::Request;
 use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::server_state::ServerState;
+use crate::session::user_rates::UserRates;
 
 /// Returns the limits of a user. A later line counts before an earlier one.
 fn limits<'a>(config: &'a Config, user: &[u8]) -> Option<&'a UserLimits> {
@@ -36,17 +39,17 @@ pub(crate) fn check(
     let Some(limits) = limits(config, user) else { return Ok(()) };
     match spec.channels {
         ChannelPositions::At(_) => {
-            let bytes = request.argument(2).len();
-            if limits.message_bytes.is_some_and(|max| bytes > max) {
-                return Err(exceeded(user, "message-bytes", limits.message_bytes));
-            }
-            if moment == Moment::Queued {
-                return Ok(());
+            if let Some(max) = limits.message_bytes
+                && request.argument(2).len() > max
+            {
+                return Err(exceeded(user, "message-bytes", max));
             }
             let server = &session.server;
-            let counts = |max| !server.user_rates.lock().count(user, server.uptime(), max as u64);
-            if limits.messages.is_some_and(counts) {
-                return Err(exceeded(user, "messages", limits.messages));
+            if moment == Moment::Run
+                && let Some(max) = limits.messages
+                && !server.user_rates.lock().count(user, server.uptime(), max as u64)
+            {
+                return Err(exceeded(user, "messages", max));
             }
         }
         ChannelPositions::From(_) | ChannelPositions::Patterns(_) if moment == Moment::Queued => {}
@@ -58,8 +61,10 @@ pub(crate) fn check(
             };
             let present = session.channels.len() + session.shards.len() + session.patterns.len();
             let added = request.arguments_from(at).filter(|name| !names.contains(*name)).count();
-            if limits.subscriptions.is_some_and(|max| present + added > max) {
-                return Err(exceeded(user, "subscriptions", limits.subscriptions));
+            if let Some(max) = limits.subscriptions
+                && present + added > max
+            {
+                return Err(exceeded(user, "subscriptions", max));
             }
         }
         ChannelPositions::None => {}
@@ -67,24 +72,26 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Checks whether another client may log in as a user. `but` is the client that wants to.
-pub(crate) fn check_login(
-    server: &ServerState,
+/// Checks whether another client may log in as a user. `but` is the client that wants to. While the
+/// result is held, no other client logs in as a user with a limit: two must not both find the last place.
+pub(crate) fn check_login<'a>(
+    server: &'a ServerState,
     config: &Config,
     user: &[u8],
     but: u64,
-) -> Result<(), CommandError> {
-    let Some(UserLimits { clients: Some(max), .. }) = limits(config, user) else { return Ok(()) };
-    let others = server.clients.all().into_iter().filter(|info| info.id != but);
-    let is_of_user = |names: &[u8]| names == user;
-    let count = others
-        .filter(|info| !info.is(Flag::Stranger) && is_of_user(&info.names.lock().user))
-        .take(*max)
-        .count();
-    if count < *max { Ok(()) } else { Err(exceeded(user, "clients", Some(*max))) }
+) -> Result<Option<MutexGuard<'a, UserRates>>, CommandError> {
+    let Some(max) = limits(config, user).and_then(|limits| limits.clients) else { return Ok(None) };
+    let one_at_a_time = server.user_rates.lock();
+    let others = server.clients.all().into_iter().filter(|info| {
+        info.id != but && !info.is(Flag::Stranger) && info.names.lock().user == user
+    });
+    match others.take(max).count() < max {
+        true => Ok(Some(one_at_a_time)),
+        false => Err(exceeded(user, "clients", max)),
+    }
 }
 
-fn exceeded(user: &[u8], limit: &str, max: Option<usize>) -> CommandError {
+fn exceeded(user: &[u8], limit: &str, max: usize) -> CommandError {
     let user = String::from_utf8_lossy(user);
-    format!("QUOTA user '{user}' has the limit {limit} {}", max.unwrap_or(0)).into_bytes()
+    format!("QUOTA user '{user}' has the limit {limit} {max}").into_bytes()
 }

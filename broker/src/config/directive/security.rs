@@ -116,15 +116,10 @@ fn set_rename(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
 
 fn show_user_limits(config: &Config) -> Vec<Vec<u8>> {
     let mut values = Vec::new();
-    for limits in &config.user_limits {
+    for mut limits in config.user_limits.iter().cloned() {
         values.push(limits.user.clone());
-        for (name, limit) in [
-            ("clients", limits.clients),
-            ("subscriptions", limits.subscriptions),
-            ("message-bytes", limits.message_bytes),
-            ("messages", limits.messages),
-        ] {
-            if let Some(limit) = limit {
+        for (name, at) in UserLimits::NAMES {
+            if let Some(limit) = at(&mut limits) {
                 values.extend([name.as_bytes().to_vec(), limit.to_string().into_bytes()]);
             }
         }
@@ -145,9 +140,11 @@ fn add_user_limits(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invali
         // A user may have the name of a limit.
         while let [name, number, rest @ ..] = left
             && let Ok(number) = memory_within(number, 0)
-            && let Some(limit) = limits.by_name(name)
+            && let Some((_, at)) = UserLimits::NAMES
+                .into_iter()
+                .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))
         {
-            *limit = Some(number);
+            *at(&mut limits) = Some(number);
             left = rest;
         }
         if limits == UserLimits::of(&**user) {
