@@ -4,7 +4,7 @@ use std::hash::BuildHasher;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 
 use foldhash::fast::RandomState;
 use tokio::time::{sleep_until, timeout_at};
@@ -91,12 +91,9 @@ impl Worker {
         let random = RandomState::default();
         let mut clients: Vec<(bool, u64, Rc<ClientOutput>)> = Vec::new();
         for (_, connection) in self.connections.borrow().iter() {
-            let counts = &connection.info.counts;
-            let subscriptions = [&counts.channels, &counts.patterns, &counts.shards];
-            let is_subscribed =
-                subscriptions.into_iter().any(|count| count.load(Ordering::Relaxed) > 0);
             let chance = random.hash_one(connection.info.id);
-            clients.push((!is_subscribed, chance, connection.output.clone()));
+            let is_last = !connection.info.is_subscribed();
+            clients.push((is_last, chance, connection.output.clone()));
         }
         clients.sort_unstable_by_key(|(is_last, chance, _)| (*is_last, *chance));
         let count = clients.len();
@@ -143,17 +140,17 @@ impl Worker {
         kept.into_iter().for_each(|listener| self.accept_on(listener, workers.clone()));
         let config = self.server.settings.get();
         // A free port that the system has chosen stays the same.
-        let port = |is_open: bool, asked: Port, number: &AtomicU16| match asked {
-            _ if is_open => Port::None,
-            Port::None => Port::None,
-            _ => Port::from(number.load(Ordering::Relaxed)),
-        };
         let ports = [&self.server.port, &self.server.tls_port];
         let before = ports.map(|port| port.load(Ordering::Relaxed));
+        let port = |is_open: bool, asked: Port, bound: u16| match asked {
+            _ if is_open => Port::None,
+            Port::None => Port::None,
+            _ => Port::from(bound),
+        };
         self.open(Endpoints {
             names: config.bind.clone(),
-            port: port(has_plain, config.port, ports[0]),
-            tls_port: port(has_tls, config.tls.port, ports[1]),
+            port: port(has_plain, config.port, before[0]),
+            tls_port: port(has_tls, config.tls.port, before[1]),
             backlog: config.tcp_backlog,
         })
         .await;
