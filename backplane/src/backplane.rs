@@ -270,6 +270,49 @@ impl Backplane {
         connection
     }
 
+    /// Attaches a connection that continues another one, which has ended with its server. It
+    /// continues as [`attach_at`](Self::attach_at) does. It also receives messages to the former id,
+    /// and none that excluded it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut bob = backplane.attach("c2", None);
+    /// let ann = backplane.attach("c1", None);
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// bob.recv().await?;
+    /// let cursor = ann.cursor();
+    /// drop(ann);
+    /// backplane.send(Target::all().except(["c1"]), Invocation::new("say", ["by ann"])?).await?;
+    /// backplane.send(Target::connection("c1"), Invocation::new("say", ["to ann"])?).await?;
+    ///
+    /// let mut ann = backplane.attach_after("c1", "c3", None, &[], cursor);
+    /// assert_eq!(ann.recv().await?.arguments().get(), r#"["hi"]"#);
+    /// assert_eq!(ann.recv().await?.arguments().get(), r#"["to ann"]"#);
+    /// # Ok(()) }
+    /// ```
+    pub fn attach_after(
+        &self,
+        former_id: &str,
+        connection_id: &str,
+        user: Option<&str>,
+        groups: &[&str],
+        cursor: Cursor,
+    ) -> Connection {
+        let mut signals = self.signals(connection_id, user, groups);
+        signals.push(self.connection_signal(former_id));
+        if let Plane::Stream(_) = self.inner.plane {
+            // A message excludes connections by these.
+            signals.extend(Signalr2::command_signals(former_id));
+        }
+        // The id is new, so no other server has it, and none is told of it.
+        let attachment =
+            Attachment { id: connection_id, user, signals, cursor: self.known(Some(cursor)) };
+        Connection::attach(&self.inner.receiver.connections, attachment)
+    }
+
     /// Attaches one connection to several hubs of this backplane, as clients of SignalR 2 do. It has
     /// one queue for the messages of all of them.
     ///

@@ -134,6 +134,31 @@ impl Connection {
         Cursor::at(position)
     }
 
+    /// Returns the place of the last message or mark that was returned. Before, it is the place at which
+    /// the connection was attached.
+    ///
+    /// Unlike the [`cursor`](Self::cursor), it does not follow messages for others, so it is the same on
+    /// all connections that have received a message.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let (mut ann, mut bob) = (backplane.attach("c1", None), backplane.attach("c2", None));
+    /// backplane.send(Target::all(), Invocation::new("say", ["hi"])?).await?;
+    /// backplane.send(Target::connection("c2"), Invocation::new("say", ["psst"])?).await?;
+    /// ann.recv().await?;
+    /// bob.recv().await?;
+    /// assert_eq!(ann.last_place(), bob.last_place());
+    /// bob.recv().await?;
+    /// assert!(ann.last_place() < bob.last_place());
+    /// # Ok(()) }
+    /// ```
+    pub fn last_place(&self) -> Cursor {
+        Cursor::at(self.state.position)
+    }
+
     /// Returns whether some of a run have still to be returned.
     fn is_within_run(&self) -> bool {
         self.run.as_ref().is_some_and(|begun| begun.index < begun.run.len())

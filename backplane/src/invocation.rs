@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use thiserror::Error;
 
+use crate::cursor::Cursor;
+
 /// A method to invoke on clients, and its arguments as JSON.
 ///
 /// The arguments stay text, and are not parsed on their way.
@@ -27,6 +29,15 @@ pub struct Invocation {
     frames: [OnceLock<Bytes>; Encoding::ALL.len()],
     /// In the form of SignalR 2.
     signalr2: OnceLock<Bytes>,
+    /// With their place. Rarely used, so in a box.
+    placed: OnceLock<Box<Placed>>,
+}
+
+/// Hub messages with the place of the invocation.
+#[derive(Debug)]
+struct Placed {
+    at: Cursor,
+    frames: [OnceLock<Bytes>; Encoding::ALL.len()],
 }
 
 /// An invocation without its encoded forms.
@@ -128,7 +139,8 @@ impl Invocation {
     }
 
     fn of(content: Arc<Content>) -> Self {
-        Self { content, frames: Default::default(), signalr2: OnceLock::new() }
+        let (signalr2, placed) = (OnceLock::new(), OnceLock::new());
+        Self { content, frames: Default::default(), signalr2, placed }
     }
 
     /// Returns a received invocation with its hub messages, which clients get unchanged. A message
@@ -234,6 +246,38 @@ impl Invocation {
         let encode = || encoding.invocation(None, self.method(), self.arguments());
         self.frames[encoding as usize].get_or_init(encode).clone()
     }
+
+    /// Returns the hub message with one more argument behind the others: a place, as text. It is
+    /// written once for all clients that receive the invocation at the same place.
+    ///
+    /// ```
+    /// use dialect::Encoding;
+    ///
+    /// let invocation = backplane::Invocation::new("say", ["hi"])?;
+    /// let frame = invocation.frame_at(Encoding::Json, "s-0,4AC5".parse()?);
+    /// let expected = "{\"type\":1,\"target\":\"say\",\"arguments\":[\"hi\",\"s-0,4AC5\"]}\u{1e}";
+    /// assert_eq!(frame, expected);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn frame_at(&self, encoding: Encoding, at: Cursor) -> Bytes {
+        let encode = || encoding.invocation(None, self.method(), &with_place(self.arguments(), at));
+        let placed =
+            self.placed.get_or_init(|| Box::new(Placed { at, frames: Default::default() }));
+        match placed.at == at {
+            true => placed.frames[encoding as usize].get_or_init(encode).clone(),
+            false => encode(),
+        }
+    }
+}
+
+/// Returns arguments with a place behind them.
+fn with_place(arguments: &RawValue, at: Cursor) -> Box<RawValue> {
+    let arguments = arguments.get().trim();
+    let inner = arguments.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = inner.expect("an invocation has a JSON array").trim();
+    let separator = if inner.is_empty() { "" } else { "," };
+    RawValue::from_string(format!("[{inner}{separator}\"{at}\"]"))
+        .expect("an array with another text is JSON")
 }
 
 impl Clone for Kept {

@@ -5,6 +5,7 @@
 
 mod http;
 mod moves;
+mod visitors;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -27,7 +28,7 @@ use crate::{
     hub::Hub,
     metrics::Reason,
     negotiated::{Claim, ClaimError, Found, is_public, is_stateful},
-    peer::Peer,
+    peer::{Peer, Visitor},
     query::query,
     refusal::{because, full, refusal, unlisted_page},
     session,
@@ -54,6 +55,10 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
             Ok(upgrade) => upgrade,
             Err(refusal) => return refusal,
         };
+        let visitor = match visitors::visitor(&hub, &parts).await {
+            Ok(visitor) => visitor,
+            Err(refusal) => return refusal,
+        };
         let opened = match open(&hub, &parts, token.as_deref()).await {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -64,7 +69,7 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
             }
         };
         return match opened {
-            Opened::New(claim) => accept(hub, &parts, claim, upgrade),
+            Opened::New(claim) => accept(hub, visitor, claim, upgrade),
             Opened::Resumed(permit) => {
                 hub.metrics().resumed("ok");
                 upgrade.then(async |socket| {
@@ -214,8 +219,7 @@ enum Opened {
 type Session = Pin<Box<dyn Future<Output = Option<Box<Left>>> + Send>>;
 
 /// Opens a WebSocket.
-fn accept(hub: Arc<Hub>, parts: &Parts, mut claim: Claim, upgrade: Upgrade) -> Response {
-    let visitor = hub.visitor(parts);
+fn accept(hub: Arc<Hub>, visitor: Visitor, mut claim: Claim, upgrade: Upgrade) -> Response {
     if let Some((handoff, _)) = &claim.resume {
         handoff.set_user(visitor.user_id.clone());
     }

@@ -9,7 +9,10 @@
 use std::{
     any::Any,
     fmt,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,6 +39,7 @@ pub(crate) struct Farm {
     is_alone: bool,
     /// The last exchange of keys. Held while one is under way, so others wait for its result.
     exchanged: tokio::sync::Mutex<Option<Instant>>,
+    has_spread: AtomicBool,
     /// The router that answers the questions of others.
     answering: Mutex<Weak<dyn Any + Send + Sync>>,
 }
@@ -51,6 +55,7 @@ impl Farm {
             own: own.unwrap_or_else(|| ServerId(rand::random())),
             is_alone: own.is_none(),
             exchanged: tokio::sync::Mutex::default(),
+            has_spread: AtomicBool::new(false),
             answering: Mutex::new(nobody),
         }
     }
@@ -145,6 +150,16 @@ impl Farm {
         if !self.is_alone && !self.tokens.are_fixed() && self.exchanged.lock().await.is_none() {
             self.exchange_keys().await;
         }
+    }
+
+    /// Lets the other servers know the keys of this one, once, since they may need them after its end.
+    pub(crate) fn spread_keys(self: &Arc<Self>) {
+        if self.is_alone || self.tokens.are_fixed() || self.has_spread.swap(true, Ordering::Relaxed)
+        {
+            return;
+        }
+        let farm = Arc::clone(self);
+        tokio::spawn(async move { farm.exchange_keys().await }.in_current_span());
     }
 
     /// Exchanges keys with the other servers. If that has just happened, waits a moment first: servers

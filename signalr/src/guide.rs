@@ -126,6 +126,10 @@
 //! [channel of servers](backplane::Builder::server_channel). They share the keys that sign the tokens
 //! of connections; [`Options::token_keys`](crate::Options::token_keys) sets keys of your own.
 //!
+//! When a server crashes, its clients connect to another one. Those of a hub that is
+//! [`resumable`](crate::Hub::resumable) name the cursor of their last message, and the other server sends
+//! all that they have missed.
+//!
 //! # 6. Who is online, and signing out
 //!
 //! [`Hub::presence`](crate::Hub::presence) knows the members of groups and the users that are online,

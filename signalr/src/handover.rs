@@ -48,6 +48,9 @@ pub(crate) struct Luggage {
     pub(crate) handled: u64,
     /// The number of the last question to the client.
     pub(crate) last_question: u64,
+    /// Whether each message has its place.
+    #[serde(default)]
+    pub(crate) is_resumable: bool,
 }
 
 impl Luggage {
@@ -233,6 +236,7 @@ mod tests {
             unconfirmed: vec![Blob::from(vec![0; bytes])],
             handled: 0,
             last_question: 0,
+            is_resumable: false,
         }
     }
 }

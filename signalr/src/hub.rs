@@ -81,6 +81,7 @@ pub struct Hub {
     service: Option<CallService>,
     /// Whether methods read the HTTP requests that began their connections.
     keeps_requests: bool,
+    is_resumable: bool,
     options: Options,
     farm: Arc<Farm>,
     negotiated: Negotiated,
@@ -140,6 +141,7 @@ impl Hub {
             states: Extensions::new(),
             service: None,
             keeps_requests: false,
+            is_resumable: false,
             options: Options::default(),
             askers: Arc::default(),
             links: OnceLock::new(),
@@ -416,6 +418,69 @@ impl Hub {
         if time::timeout(bound, self.sessions.wait()).await.is_err() {
             tracing::warn!(connections = self.sessions.len(), "hub shutdown timed out");
         }
+    }
+
+    /// Lets clients go on after the end of their server without loss, also after a crash.
+    ///
+    /// A client asks for it with `cursor=` in the query of the hub's URL. Each invocation of such a client
+    /// has one more, last argument: its **cursor**, a text. The server also invokes the client's
+    /// method `groupsToken` with a text, at the start and after each change of its groups. To go
+    /// on, on any server, the client puts the last cursor and the last text into its URL, as
+    /// `cursor=` and `groups=`. The new connection begins in the same groups, and the server sends
+    /// what the client has missed first, also messages to its former connection id.
+    ///
+    /// The text grows with the names of the groups. A URL of more than 8 KiB may be too long for a
+    /// proxy.
+    ///
+    /// If the server no longer has all of these messages, it invokes the client's method `missed` with the
+    /// first and the last missing number, and goes on. The history of the backplane decides how many
+    /// it has, see [`Builder::history_messages_max`](backplane::Builder::history_messages_max).
+    ///
+    /// An invalid cursor is refused with status 400. A groups token of another user or older than a day is
+    /// refused with 403. Servers need common keys, see
+    /// [`Options::token_keys`](crate::Options::token_keys). In ASP.NET Core's dialect messages have no
+    /// cursors, and this has no effect.
+    ///
+    /// A client in JavaScript:
+    ///
+    /// ```js
+    /// const url = (cursor, groups) => "/chatHub?" + new URLSearchParams({ cursor, groups });
+    /// const connection = new signalR.HubConnectionBuilder()
+    ///   .withUrl(url("", "")).withAutomaticReconnect().build();
+    /// let cursor = "", groups = "";
+    /// connection.on("said", (name, text, at) => { cursor = at; show(name, text); });
+    /// connection.on("groupsToken", (token, at) => { groups = token; cursor = at; });
+    /// connection.onreconnecting(() => { connection.baseUrl = url(cursor, groups); });
+    /// ```
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use signalr::Hub;
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone()).resumable();
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let mut client = server.open("?cursor=", &[]).await.unwrap();
+    /// # client.handshake().await;
+    /// # assert_eq!(client.receive().await["target"], "groupsToken");
+    /// # server.hub.clients().all().invoke("said", ("ann", "hi")).await?;
+    /// # let said = client.receive().await["arguments"].clone();
+    /// # assert!(said[2].as_str().unwrap().starts_with("s-0,"), "{said}");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn resumable(mut self) -> Self {
+        self.is_resumable = true;
+        self
+    }
+
+    /// Returns whether clients may have cursors.
+    pub(crate) fn is_resumable(&self) -> bool {
+        self.is_resumable && self.raw.is_none() && self.backplane.has_cursors()
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -20,8 +20,8 @@ use tokio::time;
 use tracing::warn;
 
 use crate::{
-    connection_info::FirstRequest, signal::Signal, transport_kind::TransportKind,
-    user::Authenticated,
+    connection_info::FirstRequest, resumption::Resumption, signal::Signal,
+    transport_kind::TransportKind, user::Authenticated,
 };
 
 /// The ids, the user and the values of one connection.
@@ -49,6 +49,8 @@ struct Own {
     /// Values of the connection's last server that no method has read here, by the names of their
     /// types.
     unread: BTreeMap<String, Box<RawValue>>,
+    /// Set until the session of a resumable connection begins.
+    resumption: Option<Box<Resumption>>,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,12 @@ pub(crate) struct Keepsakes {
 
 impl Peer {
     pub(crate) fn new(connection_id: Arc<str>, visitor: Visitor, transport: TransportKind) -> Self {
-        let Visitor { user_id, user, request } = visitor;
+        let Visitor { user_id, user, request, resumption } = visitor;
+        let own = resumption.map(|resumption| {
+            // The groups of its former connection count for its limit.
+            let groups = resumption.groups().iter().map(|group| group.as_str().into()).collect();
+            Box::new(Own { groups, resumption: Some(resumption), ..Own::default() })
+        });
         Self {
             connection_id,
             user_id,
@@ -77,7 +84,7 @@ impl Peer {
             request,
             user: RwLock::new((0, user)),
             refreshes: OnceLock::new(),
-            own: Mutex::default(),
+            own: Mutex::new(own),
         }
     }
 
@@ -92,7 +99,7 @@ impl Peer {
     /// anew there.
     pub(crate) fn keepsakes(&self) -> Keepsakes {
         let own = self.own.lock();
-        let Some(Own { groups, by_type, unread }) = own.as_deref() else {
+        let Some(Own { groups, by_type, unread, .. }) = own.as_deref() else {
             return Keepsakes::default();
         };
         let mut values = unread.clone();
@@ -110,7 +117,12 @@ impl Peer {
     /// Returns the visitor that has opened the connection, with its current user.
     pub(crate) fn visitor(&self) -> Visitor {
         let (user_id, request) = (self.user_id.clone(), self.request.clone());
-        Visitor { user_id, user: self.user(), request }
+        Visitor { user_id, user: self.user(), request, resumption: None }
+    }
+
+    /// Takes the place where a resumable connection begins.
+    pub(crate) fn take_resumption(&self) -> Option<Box<Resumption>> {
+        self.own.lock().as_deref_mut()?.resumption.take()
     }
 
     pub(crate) fn user(&self) -> Option<Authenticated> {
@@ -229,4 +241,6 @@ pub(crate) struct Visitor {
     pub(crate) user_id: Option<Arc<str>>,
     pub(crate) user: Option<Authenticated>,
     pub(crate) request: Option<Arc<FirstRequest>>,
+    /// Set for a resumable connection.
+    pub(crate) resumption: Option<Box<Resumption>>,
 }

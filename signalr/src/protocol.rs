@@ -4,7 +4,7 @@
 //! one encoding each. [`Encoding`] selects between them. `classic` writes for clients of SignalR 2.
 //! Nothing here uses sockets or methods.
 
-use backplane::{Invocation, Run};
+use backplane::{Cursor, Invocation, Run};
 use bytes::Bytes;
 use dialect::length_prefix::LengthError;
 use serde::Serialize;
@@ -76,6 +76,11 @@ impl Encoding {
     /// Writes an invocation that expects no Completion. All connections of one encoding share it.
     pub(crate) fn invocation(self, invocation: &Invocation) -> Bytes {
         invocation.frame(self.dialect())
+    }
+
+    /// Writes an invocation with its place. All connections of one encoding share it.
+    pub(crate) fn invocation_at(self, invocation: &Invocation, at: Cursor) -> Bytes {
+        invocation.frame_at(self.dialect(), at)
     }
 
     /// Writes invocations that follow each other. All connections of one encoding share them.

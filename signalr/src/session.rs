@@ -31,11 +31,13 @@ use crate::{
     transport::{Incoming, Input, Outgoing},
 };
 
+use places::Places;
 use reader::Reader;
 use sequence::{LeftAt, Numbers, Sequence};
 use writer::Writer;
 
 mod calls;
+mod places;
 mod raw;
 mod reader;
 mod running;
@@ -222,8 +224,16 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
     ) -> Box<Self> {
         let sequence = (agreed.is_stateful && incoming.agree_to_resume())
             .then(|| Arc::new(Sequence::new(hub.options().resume_bytes_max)));
+        let (id, user_id) = (&peer.connection_id, peer.user_id.as_deref());
+        let resumption = peer.take_resumption();
+        if resumption.is_some() {
+            hub.farm().is_ready().await;
+        }
         // Attached before the handshake reply: a connected client misses no message.
-        let connection = hub.backplane().attach(&peer.connection_id, peer.user_id.as_deref());
+        let connection = match &resumption {
+            Some(resumption) => resumption.attach(hub.backplane(), id, user_id),
+            None => hub.backplane().attach(id, user_id),
+        };
         connection.listening().await;
         let start = Start {
             encoding: agreed.encoding,
@@ -232,6 +242,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             frames,
             last_question: 0,
             has_come: false,
+            is_resumable: resumption.is_some(),
         };
         Self::start(hub, peer, start, active, (incoming, outgoing))
     }
@@ -247,7 +258,8 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         let (encoding, cursor) = luggage.start()?;
         incoming.agree_to_resume();
         let active = hub.metrics().connected(peer.transport.metric_name(), "core");
-        let Luggage { groups, confirmed, unconfirmed, handled, last_question, .. } = luggage;
+        let Luggage { groups, confirmed, unconfirmed, handled, .. } = luggage;
+        let Luggage { last_question, is_resumable, .. } = luggage;
         let unconfirmed = unconfirmed.into_iter().map(|message| message.into_vec().into());
         let numbers = Numbers { confirmed, unconfirmed: unconfirmed.collect(), handled };
         let sequence = Arc::new(Sequence::of(numbers, hub.options().resume_bytes_max));
@@ -262,6 +274,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             frames: Frames::new(hub.options().message_bytes_max),
             last_question,
             has_come: true,
+            is_resumable,
         };
         Some(Self::start(hub, peer, start, active, (incoming, outgoing)))
     }
@@ -273,7 +286,8 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         active: ActiveConnection,
         (incoming, mut outgoing): (I, O),
     ) -> Box<Self> {
-        let Start { encoding, sequence, connection, frames, last_question, has_come } = start;
+        let Start { encoding, sequence, connection, frames, .. } = start;
+        let Start { last_question, has_come, is_resumable, .. } = start;
         let close_handle = Arc::new(CloseHandle::default());
         let connection_id = Arc::clone(&peer.connection_id);
         let (answers, to_write) = Answers::channel(connection.interrupt());
@@ -287,8 +301,10 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         });
         let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
-        let conversation = Conversation { hub, encoding, sequence, close_handle };
+        let places = is_resumable.then(|| Box::new(Places::begin(&peer, &connection)));
+        let conversation = Conversation { hub, encoding, sequence, close_handle, is_resumable };
         let writer = Writer::new(conversation.clone(), connection, to_write, outgoing);
+        let writer = writer.with_places(places);
         let reader = Reader::new(conversation, caller, frames, incoming, answers, entry);
         let (writer, reader) = match has_come {
             true => (writer.without_transport(), reader.without_transport()),
@@ -386,6 +402,7 @@ struct Start {
     last_question: u64,
     /// Whether another server has had the connection.
     has_come: bool,
+    is_resumable: bool,
 }
 
 /// What the reader and the writer of a client share.
@@ -396,6 +413,8 @@ struct Conversation {
     /// Set for a stateful client.
     sequence: Option<Arc<Sequence>>,
     close_handle: Arc<CloseHandle>,
+    /// Whether the client gets the place of each message.
+    is_resumable: bool,
 }
 
 impl Conversation {
@@ -410,21 +429,27 @@ impl Conversation {
     fn pack(&self, peer: &Peer, last_question: u64, left_at: LeftAt) -> Option<Luggage> {
         let Numbers { confirmed, unconfirmed, handled } = self.sequence.as_ref()?.numbers();
         let (groups, cursor) = left_at;
-        let prefix = format!("{}.", self.hub.name());
-        let groups = groups.iter().filter_map(|group| group.strip_prefix(&prefix));
         Some(Luggage {
             encoding: self.encoding.name().to_owned(),
             user_id: peer.user_id.as_deref().map(str::to_owned),
             moves: 0,
             cursor: cursor.to_string(),
-            groups: groups.map(str::to_owned).collect(),
+            groups: own_groups(&self.hub, &groups),
             keepsakes: peer.keepsakes(),
             confirmed,
             unconfirmed: unconfirmed.iter().map(|message| Blob::from(&message[..])).collect(),
             handled,
             last_question,
+            is_resumable: self.is_resumable,
         })
     }
+}
+
+/// Returns the groups of a hub by their names in it.
+fn own_groups(hub: &Hub, groups: &[String]) -> Vec<String> {
+    let prefix = format!("{}.", hub.name());
+    let own = groups.iter().filter_map(|group| group.strip_prefix(&prefix));
+    own.map(str::to_owned).collect()
 }
 
 /// Waits for a random part of the close window, so that clients do not all reconnect at once.

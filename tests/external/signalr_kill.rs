@@ -1,5 +1,5 @@
-//! Unmodified SignalR clients with the stateful reconnect, behind a load balancer without affinity,
-//! while connections break and a server is killed.
+//! Unmodified SignalR clients with the stateful reconnect or with cursors, behind a load balancer without
+//! affinity, while connections break and a server is killed.
 //!
 //! The clients count aloud. Both servers and all clients notice a number that is lost, repeated, or out
 //! of order.
@@ -16,7 +16,7 @@ async fn clients_lose_nothing_when_connections_break_and_a_server_is_killed() {
     let broker = Server::ours(&[]).await;
     let (first, mut second) = (start(&broker), start(&broker));
     let balancer = Balancer::before(vec![port(&first).await, port(&second).await]).await;
-    let clients = Process::start(&mut sequences(&balancer));
+    let clients = Process::start(&mut sequences(&balancer, "stateful"));
     all_have_said(&clients, 25).await;
 
     for number in 0..CUTS {
@@ -36,9 +36,33 @@ async fn clients_lose_nothing_when_connections_break_and_a_server_is_killed() {
     assert!(reconnecting.contains(&0) && reconnecting.contains(&1), "{reconnecting:?}\n{}", log());
 }
 
-fn sequences(balancer: &Balancer) -> Command {
+/// The clients notice each of these ends, and hear all that was said meanwhile.
+#[tokio::test]
+async fn clients_with_cursors_miss_nothing_when_connections_break_and_a_server_is_killed() {
+    let broker = Server::ours(&[]).await;
+    let (first, mut second) = (start(&broker), start(&broker));
+    let balancer = Balancer::before(vec![port(&first).await, port(&second).await]).await;
+    let clients = Process::start(&mut sequences(&balancer, "cursor"));
+    all_have_said(&clients, 25).await;
+
+    for _ in 0..CURSOR_CUTS {
+        balancer.cut(Cut::Whole, IN_USE).await;
+    }
+    let said = progress(&clients.stdout());
+    all_have_said(&clients, said + 50).await;
+    second.kill();
+    all_have_said(&clients, said + 150).await;
+
+    let (reconnecting, errors) = results(clients).await;
+    assert_eq!(errors, Vec::<Value>::new(), "{reconnecting:?}\n{}", first.transcript());
+    let ends: u64 = reconnecting.iter().sum();
+    assert!(ends > CURSOR_CUTS, "{reconnecting:?}: the cuts, and the end of the server");
+}
+
+fn sequences(balancer: &Balancer, way: &str) -> Command {
     let mut command = node("signalr_sequences.mjs");
-    command.arg(format!("http://127.0.0.1:{}", balancer.port())).arg(CLIENTS.to_string());
+    let url = format!("http://127.0.0.1:{}", balancer.port());
+    command.arg(url).arg(CLIENTS.to_string()).arg(way);
     command
 }
 
@@ -69,5 +93,6 @@ async fn results(mut clients: Process) -> (Vec<u64>, Vec<Value>) {
 
 const CLIENTS: usize = 8;
 const CUTS: usize = 48;
+const CURSOR_CUTS: u64 = 16;
 /// A client that has received so many bytes has resumed its connection.
 const IN_USE: usize = 2_000;

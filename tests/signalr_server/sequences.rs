@@ -21,6 +21,7 @@ pub(crate) fn sequences(hub: Hub) -> Hub {
             Ok(number)
         },
     )
+    .resumable()
 }
 
 const GROUP: &str = "all";

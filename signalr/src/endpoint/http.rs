@@ -13,7 +13,7 @@ use axum::{
 use tokio::select;
 use tracing::Instrument;
 
-use super::{Purpose, active, check_supported, other_transport, unknown_id};
+use super::{Purpose, active, check_supported, other_transport, unknown_id, visitors};
 use crate::{
     disconnect::Disconnect,
     forwarding::{self, Entering, Forwarding, Located},
@@ -183,7 +183,7 @@ async fn find(
             let located = forwarding::locate(hub.farm(), token, home, enters).await;
             let place = match located {
                 Located::At(owner) => Ok(Place::At(owner)),
-                Located::Opens => create(hub, parts, token).map(Place::Here),
+                Located::Opens => create(hub, parts, token).await.map(Place::Here),
                 Located::Unknown => Err(unknown_id()),
             };
             if let Some(entering) = entering.filter(|_| place.is_ok()) {
@@ -200,7 +200,7 @@ async fn find(
             Err(other_transport())
         }
         (Found::Fresh, Purpose::Send) if takes_no_posts(hub) => Err(no_posts()),
-        _ => create(hub, parts, token).map(Place::Here),
+        _ => create(hub, parts, token).await.map(Place::Here),
     }
 }
 
@@ -210,9 +210,13 @@ fn takes_no_posts(hub: &Hub) -> bool {
 }
 
 /// Creates the connection of a fresh token, and starts its task.
-#[expect(clippy::result_large_err, reason = "the error is the response")]
-fn create(hub: &Arc<Hub>, parts: &Parts, token: &str) -> Result<Arc<HttpConnection>, Response> {
-    match hub.negotiated().create_http(token, hub.ages(), hub.visitor(parts)) {
+async fn create(
+    hub: &Arc<Hub>,
+    parts: &Parts,
+    token: &str,
+) -> Result<Arc<HttpConnection>, Response> {
+    let visitor = visitors::visitor(hub, parts).await?;
+    match hub.negotiated().create_http(token, hub.ages(), visitor) {
         Ok((connection, held)) => {
             let span = spans::connection(hub.name(), &connection.connection_id);
             let task = run(Arc::clone(hub), Arc::clone(&connection), held);

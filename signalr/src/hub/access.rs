@@ -163,6 +163,6 @@ impl Hub {
             None => self.user_id.as_ref().and_then(|user_id| user_id(parts)).map(Into::into),
         };
         let request = self.keeps_requests.then(|| Arc::new(FirstRequest::new(parts)));
-        Visitor { user_id, user, request }
+        Visitor { user_id, user, request, resumption: None }
     }
 }

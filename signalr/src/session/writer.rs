@@ -23,7 +23,11 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{Conversation, part_of_close_window, sequence::Sequence};
+use super::{
+    Conversation, part_of_close_window,
+    places::{self, Places},
+    sequence::Sequence,
+};
 use crate::{
     answers::{Answer, ToWrite},
     close_handle::CloseHandle,
@@ -45,6 +49,8 @@ pub(super) struct Writer<O> {
     encoding: Encoding,
     /// Set for a stateful client.
     sequence: Option<Arc<Sequence>>,
+    /// Set for a resumable client.
+    places: Option<Box<Places>>,
     /// Whether a stateful client has no transport. Messages are kept until it has one.
     is_lost: bool,
     /// Messages to send again, before all others.
@@ -76,7 +82,7 @@ pub(super) struct Writer<O> {
 
 impl<O: Outgoing> Writer<O> {
     pub(super) fn new(
-        Conversation { hub, encoding, sequence, close_handle }: Conversation,
+        Conversation { hub, encoding, sequence, close_handle, .. }: Conversation,
         connection: backplane::Connection,
         to_write: ToWrite,
         outgoing: O,
@@ -90,6 +96,7 @@ impl<O: Outgoing> Writer<O> {
             gathered: 0,
             encoding,
             sequence,
+            places: None,
             is_lost: false,
             repeated: VecDeque::new(),
             end: None,
@@ -111,6 +118,12 @@ impl<O: Outgoing> Writer<O> {
     /// Sets that a connection from another server has no transport yet.
     pub(super) fn without_transport(mut self) -> Self {
         self.is_lost = true;
+        self
+    }
+
+    /// Sets that the client gets the place of each message.
+    pub(super) fn with_places(mut self, places: Option<Box<Places>>) -> Self {
+        self.places = places;
         self
     }
 
@@ -156,11 +169,7 @@ impl<O: Outgoing> Writer<O> {
         if !self.connection.cursor().is_start() {
             return Ok(());
         }
-        let nobody = Target::connection(NOBODY);
-        let Ok(invocation) = Invocation::new(NOBODY, ()) else { return Ok(()) };
-        let sent = self.hub.backplane().send_placed(nobody, invocation).await;
-        let place = sent.map_err(|error| Disconnect::Lost(error.to_string()))?;
-        self.connection.mark_after(place);
+        self.ask_for_place().await?;
         let write_timeout = self.hub.options().write_timeout;
         let reaching = async {
             loop {
@@ -175,6 +184,16 @@ impl<O: Outgoing> Writer<O> {
             }
         };
         time::timeout(write_timeout, reaching).await.map_err(|_| Disconnect::WriteTimeout)?
+    }
+
+    /// Asks for a mark behind a message of its own, so that the connection has a place after it.
+    async fn ask_for_place(&mut self) -> Result<(), Disconnect> {
+        let nobody = Target::connection(NOBODY);
+        let Ok(invocation) = Invocation::new(NOBODY, ()) else { return Ok(()) };
+        let sent = self.hub.backplane().send_placed(nobody, invocation).await;
+        let place = sent.map_err(|error| Disconnect::Lost(error.to_string()))?;
+        self.connection.mark_after(place);
+        Ok(())
     }
 
     /// Drops all answers until none follows.
@@ -199,6 +218,10 @@ impl<O: Outgoing> Writer<O> {
         if !self.is_lost {
             // In a box, as each wait for the transport, since an idle writer does not wait for it.
             Box::pin(self.write(smallvec![handshake::ACCEPTED])).await?;
+        }
+        if self.places.is_some() && self.connection.cursor().is_start() {
+            // Without a broker, the client has its place after the first message.
+            let _ = Box::pin(self.ask_for_place()).await;
         }
         loop {
             let write = {
@@ -366,6 +389,9 @@ impl<O: Outgoing> Writer<O> {
     /// enough. Otherwise it registers the task, unless there was an interrupt.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
         while self.end.is_none() && self.may_send() {
+            if let Some(token) = self.due_token() {
+                return Poll::Ready(Some(token));
+            }
             if let Some(result) = self.due() {
                 return Poll::Ready(Some(result));
             }
@@ -407,10 +433,10 @@ impl<O: Outgoing> Writer<O> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Received, backplane::Disconnect>> {
-        match self.sequence {
-            // Each message has a number.
-            Some(_) => pin!(self.connection.recv_or_gap()).poll(cx),
-            None => pin!(self.connection.recv_run()).poll(cx),
+        // Each message has a number, or a place.
+        match self.sequence.is_some() || self.places.is_some() {
+            true => pin!(self.connection.recv_or_gap()).poll(cx),
+            false => pin!(self.connection.recv_run()).poll(cx),
         }
     }
 
@@ -519,22 +545,46 @@ impl<O: Outgoing> Writer<O> {
         None
     }
 
+    /// Returns the groups token of a resumable client, if it is due.
+    fn due_token(&mut self) -> Option<Next> {
+        let token = self.places.as_mut()?.due_token(&self.hub, &self.connection)?;
+        let message = self.encoding.invocation_at(&token, self.connection.cursor());
+        Some(Next::Numbered(message))
+    }
+
     /// Returns the message for the client, if there is one.
     ///
     /// # Errors
     ///
-    /// Returns an error for a gap: SignalR has no message that reports lost messages to a client.
+    /// Returns an error for a gap, unless the client is resumable: SignalR has no message that reports
+    /// lost messages to a client.
     fn message(&mut self, received: Received) -> Result<Option<Next>, Disconnect> {
         match received {
             Received::Invocation(invocation) => {
                 self.delivered += 1;
-                Ok(Some(Next::Numbered(self.encoding.invocation(&invocation))))
+                let message = match self.places {
+                    None => self.encoding.invocation(&invocation),
+                    Some(_) => {
+                        self.encoding.invocation_at(&invocation, self.connection.last_place())
+                    }
+                };
+                Ok(Some(Next::Numbered(message)))
             }
             Received::Run(run) => {
                 self.delivered += run.iter().count() as u64;
                 Ok(Some(Next::Plain(self.encoding.run(&run))))
             }
+            Received::Gap(gap) if self.places.is_some() => {
+                self.hub.metrics().gap("report");
+                let missed = places::missed(gap);
+                let message = self.encoding.invocation_at(&missed, self.connection.last_place());
+                Ok(Some(Next::Numbered(message)))
+            }
             Received::Gap(gap) => Err(Disconnect::Gap(gap)),
+            Received::Groups => {
+                self.places.iter_mut().for_each(|places| places.groups_changed());
+                Ok(None)
+            }
             Received::Mark(place) => {
                 self.reached = self.reached.max(Some(place));
                 Ok(None)

@@ -7,6 +7,7 @@
 
 mod any_server;
 mod calls;
+mod cursors;
 mod endings;
 mod events;
 mod fan_out;

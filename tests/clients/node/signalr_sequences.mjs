@@ -1,12 +1,13 @@
-// Unmodified SignalR clients with the stateful reconnect count aloud, and listen to each other, while
-// their connections break.
+// Unmodified SignalR clients count aloud, and listen to each other, while their connections break. They
+// have the stateful reconnect, or go on by the cursor of their last message.
 //
-// usage: node signalr_sequences.mjs URL CLIENTS
+// usage: node signalr_sequences.mjs URL CLIENTS stateful|cursor
 // prints "all have said N" for every 25 calls of each client
 // After SIGTERM, prints {"reconnecting": [events of each client], "errors": [found in the end]}
 //
 // A client counts within its connection: the server expects each number after the one before, once. If the
-// connection cannot go on, the client counts from 1 again, under another name.
+// connection cannot go on, the client counts from 1 again, under another name. With a cursor, it also
+// hears all that others have said meanwhile.
 
 import { HttpTransportType, HubConnectionBuilder, HubConnectionState, LogLevel } from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
@@ -25,17 +26,22 @@ class Client {
   reconnecting = 0;
   epoch = 0;
 
-  constructor(name, url, isBinary) {
+  constructor(name, url, { isBinary, hasCursor }) {
     this.name = name;
+    this.hasCursor = hasCursor;
+    let place = { cursor: "", groups: "" };
+    const address = () => new URL(`sequences?${hasCursor ? new URLSearchParams(place) : ""}`, url).href;
     const builder = new HubConnectionBuilder()
-      .withUrl(new URL("sequences", url).href, { transport: HttpTransportType.WebSockets })
-      .withStatefulReconnect()
+      .withUrl(address(), { transport: HttpTransportType.WebSockets })
       .withAutomaticReconnect(Array(20).fill(100))
       .configureLogging(LogLevel.None);
+    if (!hasCursor) builder.withStatefulReconnect();
     if (isBinary) builder.withHubProtocol(new MessagePackHubProtocol());
     this.hub = builder.build();
-    this.hub.on("said", (by, number) => { this.heard(by, number); });
-    this.hub.onreconnecting(() => { this.reconnecting++; });
+    this.hub.on("said", (by, number, cursor) => { place.cursor = cursor; this.heard(by, number); });
+    this.hub.on("groupsToken", (groups, cursor) => { place = { cursor, groups }; });
+    this.hub.on("missed", (from, to) => { errors.push(`${name} has missed ${from} to ${to}`); });
+    this.hub.onreconnecting(() => { this.reconnecting++; this.hub.baseUrl = address(); });
     this.hub.onclose((error) => { if (!isOver) errors.push(`${name} is closed: ${error}`); });
   }
 
@@ -43,14 +49,14 @@ class Client {
   async begin() {
     this.epoch++;
     this.number = 0;
-    this.last = new Map();
+    if (!this.hasCursor || this.epoch === 1) this.last = new Map();
     await this.hub.invoke("Join");
   }
 
   heard(by, number) {
     const before = this.last.get(by);
-    // Only the first connections have been there from the first number on.
-    const isNext = before === undefined ? number === 1 || this.epoch > 1 : number === before + 1;
+    const isFirst = number === 1 || !this.hearsAll();
+    const isNext = before === undefined ? isFirst : number === before + 1;
     if (!isNext) errors.push(`${this.name}.${this.epoch} got ${number} of ${by} after ${before}`);
     this.last.set(by, number);
   }
@@ -73,9 +79,15 @@ class Client {
     }
   }
 
+  /** Returns whether the client is to hear each number. Without a cursor, only its first connection has been
+   * there from the first number on. */
+  hearsAll() {
+    return this.hasCursor || this.epoch === 1;
+  }
+
   /** Returns whether all that others have said is here, up to their last confirmed number at least. */
   hasAll() {
-    return this.epoch > 1 || [...confirmed].every(([by, number]) => (this.last.get(by) ?? 0) >= number);
+    return !this.hearsAll() || [...confirmed].every(([by, number]) => (this.last.get(by) ?? 0) >= number);
   }
 }
 
@@ -86,9 +98,11 @@ async function both(url) {
   await until("two servers", async () => (await counts()).every((servers) => servers === "2"));
 }
 
-await run("signalr_sequences.mjs URL CLIENTS", async (url, count) => {
+await run("signalr_sequences.mjs URL CLIENTS stateful|cursor", async (url, count, way) => {
   await both(url);
-  const clients = Array.from({ length: Number(count) }, (_, n) => new Client(`client${n}`, url, n % 2 === 1));
+  const hasCursor = way === "cursor";
+  const clients = Array.from({ length: Number(count) }, (_, n) =>
+    new Client(`client${n}`, url, { isBinary: n % 2 === 1, hasCursor }));
   await Promise.all(clients.map((client) => client.hub.start()));
   await Promise.all(clients.map((client) => client.begin()));
   const counting = Promise.all(clients.map((client) => client.count()));
