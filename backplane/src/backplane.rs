@@ -307,7 +307,7 @@ impl Backplane {
             // A message excludes connections by these.
             signals.extend(Signalr2::command_signals(former_id));
         }
-        // The id is new, so no other server has it, and none is told of it.
+        // The id is new, so no other server has it, and none is told of it now.
         let attachment =
             Attachment { id: connection_id, user, signals, cursor: self.known(Some(cursor)) };
         Connection::attach(&self.inner.receiver.connections, attachment)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::connections::{
-    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run,
+    Attachment, ConnectionState, Connections, Disconnect, Mailbox, Queued, Run, before,
 };
 use crate::cursor::Cursor;
 use crate::dialect::Attached;
@@ -127,9 +127,9 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn cursor(&self) -> Cursor {
-        let position = match self.is_within_run() {
-            true => self.state.position,
-            false => self.connections.position(&self.state),
+        let position = match self.within_run() {
+            Some(position) => position,
+            None => self.connections.position(&self.state),
         };
         Cursor::at(position)
     }
@@ -156,12 +156,35 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn last_place(&self) -> Cursor {
-        Cursor::at(self.state.position)
+        let position = match self.within_run() {
+            Some(position) => position,
+            None => self.connections.own_position(&self.state),
+        };
+        Cursor::at(position)
     }
 
-    /// Returns whether some of a run have still to be returned.
-    fn is_within_run(&self) -> bool {
-        self.run.as_ref().is_some_and(|begun| begun.index < begun.run.len())
+    /// Returns the position if some of a run have still to be returned.
+    fn within_run(&self) -> Option<Option<u64>> {
+        let Begun { run, index } = &**self.run.as_ref()?;
+        let (next, _) = run.get(*index)?;
+        Some(before(self.state.position, next == self.state.position))
+    }
+
+    /// Returns whether the groups have changed since the last report, and counts as a report. See
+    /// [`report_groups`](Self::report_groups).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let chat = backplane::Backplane::embedded(&broker::Broker::new(), "ChatApp").hub("ChatHub");
+    /// let ann = chat.attach("c1", None);
+    /// ann.report_groups();
+    /// assert!(!ann.take_new_groups());
+    /// chat.join("c1", "lobby").await?;
+    /// assert!(ann.take_new_groups() && !ann.take_new_groups());
+    /// # Ok(()) }
+    /// ```
+    pub fn take_new_groups(&self) -> bool {
+        self.state.mailbox.take_new_groups()
     }
 
     /// Detaches the connection for its next server, and returns its [`groups`](Self::groups) and its
@@ -193,7 +216,7 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn hand_over(self) -> Option<(Vec<String>, Cursor)> {
-        let (signals, position) = self.connections.hand_over(&self.state, self.is_within_run())?;
+        let (signals, position) = self.connections.hand_over(&self.state, self.within_run())?;
         Some((self.group_names(&signals), Cursor::at(position)))
     }
 

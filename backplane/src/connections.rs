@@ -28,8 +28,7 @@ use tokio::time::Instant;
 use tracing::{Span, warn};
 
 pub use self::disconnect::Disconnect;
-pub(crate) use self::mailbox::Capacity;
-pub(crate) use self::mailbox::Mailbox;
+pub(crate) use self::mailbox::{Capacity, Mailbox, before};
 pub(crate) use self::queued::Queued;
 pub use self::run::Run;
 use self::table::Table;
@@ -142,23 +141,30 @@ impl Connections {
         // No item can be queued while the table is locked.
         self.with_table(|table| match state.mailbox.is_empty() {
             true => table.position(&state.mailbox).or(state.position),
-            false => state.position,
+            false => state.mailbox.position_before_next(state.position),
         })
     }
 
+    /// Returns the position of a connection, without regard to messages for others.
+    pub(crate) fn own_position(&self, state: &ConnectionState) -> Option<u64> {
+        // All messages of a payload are queued while the table is locked once.
+        self.with_table(|_| state.mailbox.position_before_next(state.position))
+    }
+
     /// Detaches a connection, and returns its signals and the id up to which it has received all of
-    /// its messages. With `has_unread`, that is the last one that it took. Returns `None` if the
+    /// its messages. `within_run` is that id if some of a run are unread. Returns `None` if the
     /// connection has ended before.
     pub(crate) fn hand_over(
         &self,
         state: &ConnectionState,
-        has_unread: bool,
+        within_run: Option<Option<u64>>,
     ) -> Option<(Vec<Arc<str>>, Option<u64>)> {
         self.with_table(|table| {
             let signals = table.has(&state.mailbox).then(|| table.signals(&state.mailbox))?;
-            let position = match state.mailbox.is_empty() && !has_unread {
-                true => table.position(&state.mailbox).or(state.position),
-                false => state.position,
+            let position = match (within_run, state.mailbox.is_empty()) {
+                (Some(position), _) => position,
+                (None, true) => table.position(&state.mailbox).or(state.position),
+                (None, false) => state.mailbox.position_before_next(state.position),
             };
             table.detach(&state.mailbox);
             Some((signals, position))

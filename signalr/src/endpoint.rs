@@ -55,10 +55,6 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
             Ok(upgrade) => upgrade,
             Err(refusal) => return refusal,
         };
-        let visitor = match visitors::visitor(&hub, &parts).await {
-            Ok(visitor) => visitor,
-            Err(refusal) => return refusal,
-        };
         let opened = match open(&hub, &parts, token.as_deref()).await {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -69,7 +65,10 @@ pub(crate) async fn connect(State(hub): State<Arc<Hub>>, request: Request) -> Re
             }
         };
         return match opened {
-            Opened::New(claim) => accept(hub, visitor, claim, upgrade),
+            Opened::New(claim) => match visitors::visitor(&hub, &parts).await {
+                Ok(visitor) => accept(hub, visitor, claim, upgrade),
+                Err(refusal) => refusal,
+            },
             Opened::Resumed(permit) => {
                 hub.metrics().resumed("ok");
                 upgrade.then(async |socket| {

@@ -427,19 +427,25 @@ impl Hub {
     /// method `groupsToken` with a text, at the start and after each change of its groups. To go
     /// on, on any server, the client puts the last cursor and the last text into its URL, as
     /// `cursor=` and `groups=`. The new connection begins in the same groups, and the server sends
-    /// what the client has missed first, also messages to its former connection id.
-    ///
-    /// The text grows with the names of the groups. A URL of more than 8 KiB may be too long for a
-    /// proxy.
+    /// what the client has missed first, also messages to its former connection id. Invocations that
+    /// expect a result have no cursor.
     ///
     /// If the server no longer has all of these messages, it invokes the client's method `missed` with the
     /// first and the last missing number, and goes on. The history of the backplane decides how many
-    /// it has, see [`Builder::history_messages_max`](backplane::Builder::history_messages_max).
+    /// it has, see [`Builder::history_messages_max`](backplane::Builder::history_messages_max). Without a
+    /// text, or with one of another user, older than a day, or of a key that no server has any more,
+    /// the client begins anew, and `missed` has `null` for both numbers. An invalid cursor is refused
+    /// with status 400, and a forged text with 403.
     ///
-    /// An invalid cursor is refused with status 400. A groups token of another user or older than a day is
-    /// refused with 403. Servers need common keys, see
-    /// [`Options::token_keys`](crate::Options::token_keys). In ASP.NET Core's dialect messages have no
-    /// cursors, and this has no effect.
+    /// No message is lost, and few come twice: those that reached the client while the broker was down,
+    /// and the first ones of several that a server of SignalR 2 has sent as one.
+    ///
+    /// The text is a right: for a day, it brings its user back into the groups, also if the user was
+    /// removed from one meanwhile. It grows with their names, and is empty with more than about 12 KB
+    /// of them. A proxy may allow less in a URL.
+    ///
+    /// Servers need common keys, see [`Options::token_keys`](crate::Options::token_keys). In ASP.NET Core's
+    /// dialect messages have no cursors, and this has no effect.
     ///
     /// A client in JavaScript:
     ///

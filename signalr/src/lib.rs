@@ -73,7 +73,7 @@
 //! | `signalr_slow_connections_total` | connections closed since the client reads too slowly | `policy` (`close`) |
 //! | `signalr_dropped_total` | messages that such clients have not received | `policy` (`close`) |
 //! | `signalr_gaps_reported_total` | connections with lost messages | `policy` (`reconnect`, `report`) |
-//! | `signalr_resumed_total` | connections that continue a stateful or a resumable one | `outcome` (`ok`, `refused`) |
+//! | `signalr_resumed_total` | connections that continue a stateful or a resumable one | `outcome` (`ok`, `lost`, `refused`) |
 //! | `signalr_replayed_total` | messages sent again on such WebSockets | |
 //! | `signalr_drain_remaining` | connections that a shutdown has still to close, else 0 | |
 //! | `signalr_negotiations_total` | negotiations | `outcome` (`ok`, `redirected`, `refused`) |

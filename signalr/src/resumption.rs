@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::tokens::{Invalid, Tokens};
 
-/// Where a new connection begins.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Resumption {
-    /// The place of the last message that the client has received. `None` for a new client.
-    cursor: Option<Cursor>,
-    former: Option<Former>,
+/// Where a resumable connection begins.
+#[derive(Clone, Debug)]
+pub(crate) enum Resumption {
+    New,
+    /// The client has been here, and its place is not known any more.
+    Lost,
+    At(Cursor, Former),
 }
 
 /// The content of a groups token: a connection as its client has left it.
@@ -32,6 +33,8 @@ pub(crate) struct Former {
 #[derive(Deserialize, Serialize)]
 struct Signed {
     former: Former,
+    /// The place of the connection. The client has received all before it.
+    at: String,
     /// Seconds since the Unix epoch.
     issued: u64,
 }
@@ -44,16 +47,20 @@ pub(crate) enum ResumptionError {
     /// Another server may have the key.
     #[error("the groups token was signed with an unknown key")]
     UnknownKey,
-    #[error("the groups token is invalid, older than a day, or of another user")]
+    #[error("the groups token is not one of this hub")]
     Token,
 }
 
 impl Resumption {
     /// Reads the query of a client: its cursor, which is empty for a new client, and its groups token.
     ///
+    /// A token of another user, an old one or none is no error, since the client could not connect any
+    /// more: it begins anew, and learns that it has lost messages. No cursor is before the place of
+    /// the token, so a client gets no messages of a time in which it was not there.
+    ///
     /// # Errors
     ///
-    /// Returns an error if one of them is invalid, or if the token was signed for another user.
+    /// Returns an error if one of them is invalid.
     pub(crate) fn read(
         tokens: &Tokens,
         hub: &str,
@@ -61,53 +68,55 @@ impl Resumption {
         (cursor, groups): (&str, &str),
     ) -> Result<Self, ResumptionError> {
         if cursor.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self::New);
         }
-        let cursor = Some(cursor.parse()?);
+        let cursor: Cursor = cursor.parse()?;
         if groups.is_empty() {
-            return Ok(Self { cursor, former: None });
+            return Ok(Self::Lost);
         }
         let content = tokens.verify(&purpose(hub), groups).map_err(|invalid| match invalid {
             Invalid::UnknownKey => ResumptionError::UnknownKey,
             Invalid::Forged => ResumptionError::Token,
         })?;
-        let signed: Signed =
+        let Signed { former, at, issued } =
             serde_json::from_slice(&content).map_err(|_| ResumptionError::Token)?;
-        let is_old = now().saturating_sub(signed.issued) > AGE_MAX.as_secs();
-        if is_old || signed.former.user_id.as_deref() != user_id {
-            return Err(ResumptionError::Token);
+        let at: Cursor = at.parse().map_err(|_| ResumptionError::Token)?;
+        let is_old = now().saturating_sub(issued) > AGE_MAX.as_secs();
+        if is_old || former.user_id.as_deref() != user_id {
+            return Ok(Self::Lost);
         }
-        Ok(Self { cursor, former: Some(signed.former) })
-    }
-
-    /// Returns whether the client goes on with an earlier connection.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.cursor.is_some()
+        Ok(Self::At(cursor.max(at), former))
     }
 
     /// Attaches the connection.
     pub(crate) fn attach(&self, backplane: &Backplane, id: &str, user: Option<&str>) -> Connection {
-        match (self.cursor, &self.former) {
-            (None, _) => backplane.attach(id, user),
-            (Some(cursor), None) => backplane.attach_at(id, user, &[], cursor),
-            (Some(cursor), Some(former)) => {
+        match self {
+            Self::New | Self::Lost => backplane.attach(id, user),
+            Self::At(cursor, former) => {
                 let groups: Vec<&str> = former.groups.iter().map(String::as_str).collect();
-                backplane.attach_after(&former.connection_id, id, user, &groups, cursor)
+                backplane.attach_after(&former.connection_id, id, user, &groups, *cursor)
             }
         }
     }
 
     /// Returns the groups in which the connection begins.
     pub(crate) fn groups(&self) -> &[String] {
-        self.former.as_ref().map_or(&[], |former| &former.groups)
+        match self {
+            Self::New | Self::Lost => &[],
+            Self::At(_, former) => &former.groups,
+        }
     }
 }
 
 impl Former {
-    /// Returns the groups token.
-    pub(crate) fn sign(self, tokens: &Tokens, hub: &str) -> String {
-        let signed = Signed { former: self, issued: now() };
+    /// Returns the groups token of a connection at this place. With too many groups it is empty: a longer
+    /// one does not fit the head of a request.
+    pub(crate) fn sign(self, tokens: &Tokens, hub: &str, at: Cursor) -> String {
+        let signed = Signed { former: self, at: at.to_string(), issued: now() };
         let content = serde_json::to_vec(&signed).expect("texts and a number can be written");
+        if content.len() > CONTENT_BYTES_MAX {
+            return String::new();
+        }
         tokens.sign(&purpose(hub), &content)
     }
 }
@@ -122,6 +131,8 @@ fn now() -> u64 {
 
 /// Longer than a notebook sleeps over night, and than servers keep messages.
 const AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Base64 makes 16 KiB of it, half of what `serve` takes as the head of a request.
+const CONTENT_BYTES_MAX: usize = 12 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -132,18 +143,46 @@ mod tests {
         Former { connection_id: "c1".to_owned(), user_id, groups: vec!["red, \"a\"".to_owned()] }
     }
 
+    fn place(text: &str) -> Cursor {
+        text.parse().unwrap()
+    }
+
+    /// Returns what a client gets with a cursor and a token.
+    fn read(tokens: &Tokens, user: Option<&str>, cursor: &str, groups: &str) -> String {
+        match Resumption::read(tokens, "Chat", user, (cursor, groups)) {
+            Ok(Resumption::New) => "new".to_owned(),
+            Ok(Resumption::Lost) => "lost".to_owned(),
+            Ok(Resumption::At(cursor, of)) => format!("{cursor} {}", of.groups.join("+")),
+            Err(error) => error.to_string().split(' ').next_back().unwrap().to_owned(),
+        }
+    }
+
     #[test]
-    fn a_token_brings_its_groups_to_the_hub_and_the_user_that_it_was_signed_for() {
+    fn a_client_goes_on_with_its_own_token() {
         let tokens = Tokens::default();
-        for user in [None, Some("ann")] {
-            let token = former(user).sign(&tokens, "Chat");
-            let read = |hub, user| Resumption::read(&tokens, hub, user, ("s-0,4AC5", &token));
-            assert_eq!(read("Chat", user).unwrap().former, Some(former(user)));
-            assert_eq!(read("Other", user).unwrap_err(), ResumptionError::Token);
-            assert_eq!(read("Chat", Some("bob")).unwrap_err(), ResumptionError::Token);
-            let of_another_key =
-                Resumption::read(&Tokens::default(), "Chat", user, ("s-0,1", &token));
-            assert_eq!(of_another_key.unwrap_err(), ResumptionError::UnknownKey);
+        let of = |user| former(user).sign(&tokens, "Chat", place("s-0,20"));
+        let (guest, ann) = (of(None), of(Some("ann")));
+        let of_other_hub = former(None).sign(&tokens, "Other", place("s-0,20"));
+        let of_other_key = former(None).sign(&Tokens::default(), "Chat", place("s-0,20"));
+        for (user, cursor, token, expected) in [
+            (None, "s-0,21", &*guest, "s-0,21 red, \"a\""),
+            (Some("ann"), "s-0,21", &ann, "s-0,21 red, \"a\""),
+            // Not before the place of the token.
+            (None, "s-0,1", &guest, "s-0,20 red, \"a\""),
+            (None, "d-1", &guest, "s-0,20 red, \"a\""),
+            (None, "s-0,FFFFFFFFFFFFFFFF", &guest, "s-0,20 red, \"a\""),
+            (Some("bob"), "s-0,21", &ann, "lost"),
+            (None, "s-0,21", &ann, "lost"),
+            (None, "s-0,21", "", "lost"),
+            (None, "", "", "new"),
+            (None, "", "left over", "new"),
+            (None, "s-0,21", &of_other_hub, "hub"),
+            (None, "s-0,21", &of_other_key, "key"),
+            (None, "s-0,21", "x", "hub"),
+            (None, "s-0,", &guest, "\"s-0,\""),
+            (None, "undefined", &guest, "\"undefined\""),
+        ] {
+            assert_eq!(read(&tokens, user, cursor, token), expected, "{user:?} {cursor}");
         }
     }
 
@@ -151,23 +190,18 @@ mod tests {
     fn a_token_is_good_for_a_day() {
         let tokens = Tokens::default();
         for (age, is_good) in [(0, true), (86_300, true), (86_500, false)] {
-            let signed = Signed { former: former(None), issued: now() - age };
-            let content = serde_json::to_vec(&signed).unwrap();
+            let (at, issued) = ("s-0,1".to_owned(), now() - age);
+            let content = serde_json::to_vec(&Signed { former: former(None), at, issued }).unwrap();
             let token = tokens.sign(&purpose("Chat"), &content);
-            let read = Resumption::read(&tokens, "Chat", None, ("s-0,1", &token));
-            assert_eq!(read.is_ok(), is_good, "{age}");
+            let read = read(&tokens, None, "s-0,1", &token);
+            assert_eq!(read != "lost", is_good, "{age}");
         }
     }
 
     #[test]
-    fn a_new_client_has_an_empty_cursor_and_others_a_valid_one() {
-        let tokens = Tokens::default();
-        let read = |cursor, groups| Resumption::read(&tokens, "Chat", None, (cursor, groups));
-        assert!(!read("", "").unwrap().goes_on());
-        assert!(!read("", "left over").unwrap().goes_on());
-        assert!(read("s-0,1", "").unwrap().goes_on());
-        for (cursor, groups) in [("x", ""), ("s-0,", ""), ("s-0,1", "x"), ("s-0,1", "a.b")] {
-            assert!(read(cursor, groups).is_err(), "{cursor} {groups}");
-        }
+    fn too_many_groups_have_no_token() {
+        let groups = (0..1000).map(|number| format!("room of many letters {number}")).collect();
+        let former = Former { groups, ..former(None) };
+        assert_eq!(former.sign(&Tokens::default(), "Chat", place("s-0,1")), "");
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     peer::Peer,
     protocol::{Encoding, frames::Frames, json, message::ClientMessage},
     refreshables::Listed,
+    resumption::Resumption,
     transport::{Incoming, Input, Outgoing},
 };
 
@@ -243,6 +244,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             last_question: 0,
             has_come: false,
             is_resumable: resumption.is_some(),
+            has_lost: matches!(resumption.as_deref(), Some(Resumption::Lost)),
         };
         Self::start(hub, peer, start, active, (incoming, outgoing))
     }
@@ -275,6 +277,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             last_question,
             has_come: true,
             is_resumable,
+            has_lost: false,
         };
         Some(Self::start(hub, peer, start, active, (incoming, outgoing)))
     }
@@ -287,7 +290,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         (incoming, mut outgoing): (I, O),
     ) -> Box<Self> {
         let Start { encoding, sequence, connection, frames, .. } = start;
-        let Start { last_question, has_come, is_resumable, .. } = start;
+        let Start { last_question, has_come, is_resumable, has_lost, .. } = start;
         let close_handle = Arc::new(CloseHandle::default());
         let connection_id = Arc::clone(&peer.connection_id);
         let (answers, to_write) = Answers::channel(connection.interrupt());
@@ -301,7 +304,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         });
         let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
-        let places = is_resumable.then(|| Box::new(Places::begin(&peer, &connection)));
+        let places = is_resumable.then(|| Box::new(Places::begin(&peer, &connection, has_lost)));
         let conversation = Conversation { hub, encoding, sequence, close_handle, is_resumable };
         let writer = Writer::new(conversation.clone(), connection, to_write, outgoing);
         let writer = writer.with_places(places);
@@ -403,6 +406,8 @@ struct Start {
     /// Whether another server has had the connection.
     has_come: bool,
     is_resumable: bool,
+    /// Whether a resumable client is to learn that it has lost messages.
+    has_lost: bool,
 }
 
 /// What the reader and the writer of a client share.

@@ -214,6 +214,10 @@ impl Mailbox {
         self.state.lock().reports_groups = true;
     }
 
+    pub(crate) fn take_new_groups(&self) -> bool {
+        std::mem::take(&mut self.state.lock().has_new_groups)
+    }
+
     /// Records a change of the groups, and returns the waker of a reader that wants to know of it.
     /// The report precedes all queued messages.
     pub(super) fn groups_changed(&self) -> Option<Waker> {
@@ -317,6 +321,21 @@ impl Mailbox {
         self.state.lock().is_empty()
     }
 
+    /// Returns the position of a reader at `position`. If the next message has the same id, as one of
+    /// several in a payload, the reader is still before that id. Call it under the lock of the table.
+    pub(super) fn position_before_next(&self, position: Option<u64>) -> Option<u64> {
+        let state = self.state.lock();
+        let mut items = state.first.iter().chain(&state.items);
+        let is_split = items.find_map(|item| match item {
+            Queued::Invocation(id, _) => Some(*id == position),
+            Queued::Run(run) => Some(run.get(0).is_some_and(|(id, _)| id == position)),
+            // Not read from the store here: a message may come twice, and none is lost.
+            Queued::Rest => Some(true),
+            _ => None,
+        });
+        before(position, is_split.unwrap_or(false))
+    }
+
     /// Takes the next item, or waits for one.
     ///
     /// Cancel safe: no item is lost.
@@ -359,6 +378,14 @@ impl Mailbox {
         }
         budget.made_progress();
         Poll::Ready(taken)
+    }
+}
+
+/// Returns a position, or the one before it.
+pub(crate) fn before(position: Option<u64>, is_split: bool) -> Option<u64> {
+    match is_split {
+        true => position.and_then(|id| id.checked_sub(1)),
+        false => position,
     }
 }
 

@@ -109,6 +109,37 @@ fn the_groups_of_a_connection_are_known_in_both_dialects() {
     assert_eq!(here.groups(), ["My.Hub.hall"]);
 }
 
+/// Servers of SignalR 2 send several messages as one payload.
+#[test]
+fn a_position_within_a_payload_is_before_it() {
+    let table = connections(History { messages: 10, bytes: 1 << 20 });
+    arrive(&table, 4, "all");
+    // Small ones share a run, and one that excludes somebody is by itself.
+    for except in [&[][..], &["c-x"]] {
+        let mut connections =
+            [attach(&table, "live", &[]), attach_at(&table, "late", &[], Some(4))];
+        let id = table.last().unwrap() + 1;
+        let messages = vec![message("all", &[]), message("c-x", &[]), message("all", except)];
+        let none = |_: &Envelope| DeliveredMark::default();
+        table.arrive(id, &[], Source::Live, messages, none);
+        table.release();
+        for connection in &mut connections {
+            let mut places = Vec::new();
+            while let Some(Ok(invocation)) = connection.recv().now_or_never() {
+                assert_eq!(invocation.method(), "all");
+                let id = |cursor: Cursor| cursor.id().unwrap();
+                places.push((id(connection.last_place()), id(connection.cursor())));
+            }
+            let last = places.len() - 1;
+            assert!(places.len() >= 2 && places[last] == (id, id), "{places:?}");
+            assert_eq!(places[last - 1], (id - 1, id - 1), "{except:?}");
+        }
+        let connection = attach_at(&table, "moves", &[], Some(id - 1));
+        let (_, cursor) = connection.hand_over().unwrap();
+        assert_eq!(cursor.id(), Some(id - 1), "{except:?}");
+    }
+}
+
 #[test]
 fn a_dropped_connection_leaves_no_state() {
     let table = table();

@@ -33,12 +33,18 @@ pub(super) async fn visitor(hub: &Hub, parts: &Parts) -> Result<Visitor, Respons
     let mut resumption = read();
     if matches!(resumption, Err(ResumptionError::UnknownKey)) {
         hub.farm().exchange_keys().await;
-        resumption = read();
+        resumption = match read() {
+            // All servers that had the key have ended.
+            Err(ResumptionError::UnknownKey) => Ok(Resumption::Lost),
+            read => read,
+        };
     }
     match resumption {
         Ok(resumption) => {
-            if resumption.goes_on() {
-                hub.metrics().resumed("ok");
+            match resumption {
+                Resumption::New => {}
+                Resumption::Lost => hub.metrics().resumed("lost"),
+                Resumption::At(..) => hub.metrics().resumed("ok"),
             }
             visitor.resumption = Some(Box::new(resumption));
             Ok(visitor)

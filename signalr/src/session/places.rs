@@ -1,8 +1,8 @@
 //! The places of messages, for a resumable client, and its groups token.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use backplane::{Connection, Gap, Invocation};
+use backplane::{Connection, Cursor, Gap, Invocation};
 
 use super::own_groups;
 use crate::{hub::Hub, peer::Peer, resumption::Former};
@@ -14,25 +14,37 @@ pub(super) struct Places {
     user_id: Option<Arc<str>>,
     /// Whether the client does not have the token of its groups.
     owes_token: bool,
+    /// Whether the client is to learn that it has lost messages.
+    has_lost: bool,
 }
 
 impl Places {
     /// Begins to follow the groups of a connection.
-    pub(super) fn begin(peer: &Peer, connection: &Connection) -> Self {
+    pub(super) fn begin(peer: &Peer, connection: &Connection, has_lost: bool) -> Self {
         connection.report_groups();
         let connection_id = Arc::clone(&peer.connection_id);
-        Self { connection_id, user_id: peer.user_id.clone(), owes_token: true }
+        Self { connection_id, user_id: peer.user_id.clone(), owes_token: true, has_lost }
     }
 
-    pub(super) fn groups_changed(&mut self) {
-        self.owes_token = true;
-    }
-
-    /// Returns the invocation with the groups token, if the client does not have it. It waits until the
-    /// connection has a place.
-    pub(super) fn due_token(&mut self, hub: &Hub, connection: &Connection) -> Option<Invocation> {
-        if !self.owes_token || connection.cursor().is_start() {
+    /// Returns what the client has to know before the next message, with the place of the connection.
+    /// The groups token waits until there is one.
+    pub(super) fn due(
+        &mut self,
+        hub: &Hub,
+        connection: &Connection,
+    ) -> Option<(Invocation, Cursor)> {
+        // A result that follows says that the client is in its new groups.
+        self.owes_token |= connection.take_new_groups();
+        if !self.owes_token && !self.has_lost {
             return None;
+        }
+        let at = connection.cursor();
+        if at.is_start() {
+            return None;
+        }
+        if mem::take(&mut self.has_lost) {
+            hub.metrics().gap("report");
+            return Some((Invocation::new("missed", [(), ()]).ok()?, at));
         }
         self.owes_token = false;
         let former = Former {
@@ -40,9 +52,9 @@ impl Places {
             user_id: self.user_id.as_deref().map(str::to_owned),
             groups: own_groups(hub, &connection.groups()),
         };
-        let token = former.sign(hub.farm().tokens(), hub.name());
+        let token = former.sign(hub.farm().tokens(), hub.name(), at);
         hub.farm().spread_keys();
-        Invocation::new("groupsToken", [token]).ok()
+        Some((Invocation::new("groupsToken", [token]).ok()?, at))
     }
 }
 

@@ -221,7 +221,7 @@ impl<O: Outgoing> Writer<O> {
         }
         if self.places.is_some() && self.connection.cursor().is_start() {
             // Without a broker, the client has its place after the first message.
-            let _ = Box::pin(self.ask_for_place()).await;
+            let _ = Box::pin(time::timeout(PLACE_TIMEOUT, self.ask_for_place())).await;
         }
         loop {
             let write = {
@@ -389,8 +389,8 @@ impl<O: Outgoing> Writer<O> {
     /// enough. Otherwise it registers the task, unless there was an interrupt.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Next>> {
         while self.end.is_none() && self.may_send() {
-            if let Some(token) = self.due_token() {
-                return Poll::Ready(Some(token));
+            if let Some(news) = self.due_news() {
+                return Poll::Ready(Some(news));
             }
             if let Some(result) = self.due() {
                 return Poll::Ready(Some(result));
@@ -545,11 +545,10 @@ impl<O: Outgoing> Writer<O> {
         None
     }
 
-    /// Returns the groups token of a resumable client, if it is due.
-    fn due_token(&mut self) -> Option<Next> {
-        let token = self.places.as_mut()?.due_token(&self.hub, &self.connection)?;
-        let message = self.encoding.invocation_at(&token, self.connection.cursor());
-        Some(Next::Numbered(message))
+    /// Returns what a resumable client has to know about its connection.
+    fn due_news(&mut self) -> Option<Next> {
+        let (news, at) = self.places.as_mut()?.due(&self.hub, &self.connection)?;
+        Some(Next::Numbered(self.encoding.invocation_at(&news, at)))
     }
 
     /// Returns the message for the client, if there is one.
@@ -581,10 +580,6 @@ impl<O: Outgoing> Writer<O> {
                 Ok(Some(Next::Numbered(message)))
             }
             Received::Gap(gap) => Err(Disconnect::Gap(gap)),
-            Received::Groups => {
-                self.places.iter_mut().for_each(|places| places.groups_changed());
-                Ok(None)
-            }
             Received::Mark(place) => {
                 self.reached = self.reached.max(Some(place));
                 Ok(None)
@@ -645,6 +640,8 @@ const HELD_MAX: usize = 64;
 const BATCH_MAX: usize = 64;
 /// Maximum size of a frame with several messages. Two of them fit the buffer of the WebSocket.
 const FRAME_BYTES_MAX: usize = 8 * 1024;
+/// Maximum wait of a new client for a place, in which it gets no other message.
+const PLACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The name of no connection and of no method.
 const NOBODY: &str = "-";
 /// Stands for never.

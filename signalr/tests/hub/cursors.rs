@@ -23,7 +23,8 @@ async fn a_client_gets_all_that_it_has_missed_on_any_server() {
         let mut client = connect(before, "?cursor=", &ANN).await;
         let first = client.receive().await;
         assert_eq!((&first["target"], arguments(&first).len()), (&json!("groupsToken"), 2));
-        client.call("Join", json!(["red"])).await;
+        let join = json!({"type": 1, "target": "Join", "arguments": ["red"]});
+        client.send(join).await;
         let place = token(&client.receive().await);
         let id = client.call("Id", json!([])).await["result"].as_str().unwrap().to_owned();
         news(after, "seen").await;
@@ -72,7 +73,12 @@ async fn a_client_of_messagepack_gets_places_too() {
     client.send(r#"{"protocol":"messagepack","version":1}"#).await;
     assert_eq!(client.receive_binary().await, b"{}\x1e");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(text(&client.receive_binary().await).contains("groupsToken"));
+    let token = text(&client.receive_binary().await);
+    // A text of more than 255 bytes has two bytes of length, and one of up to 255 has one.
+    let groups = token.split("groupsToken").nth(1).expect("the token");
+    let is_text = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
+    let groups: String = groups.chars().skip_while(|letter| !is_text(letter)).collect();
+    let groups: String = groups.chars().take_while(is_text).collect();
     news(&b, "hi").await;
     let said = text(&client.receive_binary().await);
     let at = said.find("s-0,").expect("a place");
@@ -80,13 +86,13 @@ async fn a_client_of_messagepack_gets_places_too() {
     let cursor = format!("s-0,{}", said[at + 4..].chars().take_while(is_digit).collect::<String>());
     drop(client);
     news(&a, "missed").await;
-    let mut client = b.open(&format!("?cursor={cursor}"), &[]).await.unwrap();
+    let mut client = b.open(&format!("?cursor={cursor}&groups={groups}"), &[]).await.unwrap();
     client.send_frame(Message::text("{\"protocol\":\"messagepack\",\"version\":1}\u{1e}")).await;
     let mut received = String::new();
     while !received.contains("missed") {
         received.push_str(&text(&client.receive_binary().await));
     }
-    assert!(!received.contains("hi"), "{received}");
+    assert!(!received.contains("hi") && !received.contains("null"), "{received}");
 }
 
 #[tokio::test]
@@ -123,13 +129,10 @@ async fn a_place_that_is_not_the_clients_is_refused() {
     let [a, b] = farm(chat).await;
     let mut client = connect(&a, "?cursor=", &ANN).await;
     let place = token(&client.receive().await);
-    let stranger = TestServer::start(chat);
     for (server, query, headers, status) in [
         (&b, "?cursor=yesterday".to_owned(), &ANN[..], StatusCode::BAD_REQUEST),
         (&b, "?cursor=s-0,1&groups=x".to_owned(), &ANN[..], StatusCode::FORBIDDEN),
-        (&b, place.query(), &[("x-user", "bob")][..], StatusCode::FORBIDDEN),
-        (&b, place.query(), &[][..], StatusCode::FORBIDDEN),
-        (&stranger, place.query(), &ANN[..], StatusCode::FORBIDDEN),
+        (&b, place.query() + "A", &ANN[..], StatusCode::FORBIDDEN),
     ] {
         let refused = server.open(&query, headers).await.err().expect("a refusal");
         assert_eq!(refused.status(), status, "{query}");
@@ -141,6 +144,71 @@ async fn a_place_that_is_not_the_clients_is_refused() {
         assert_eq!(server.request(request).await.0, status, "{query}");
     }
     connect(&b, &place.query(), &ANN).await;
+}
+
+/// It could not connect any more otherwise: its URL stays the same.
+#[tokio::test]
+async fn a_client_whose_place_is_unknown_begins_anew_and_learns_of_the_loss() {
+    let [a, b] = farm(chat).await;
+    let mut client = connect(&a, "?cursor=", &ANN).await;
+    client.receive().await;
+    client.send(json!({"type": 1, "target": "Join", "arguments": ["red"]})).await;
+    let place = token(&client.receive().await);
+    let stranger = TestServer::start(chat);
+    let without_token = format!("?cursor={}", place.cursor);
+    for (server, query, headers) in [
+        (&b, place.query(), &[("x-user", "bob")][..]),
+        (&b, place.query(), &[][..]),
+        (&b, without_token, &ANN[..]),
+        (&stranger, place.query(), &ANN[..]),
+    ] {
+        news(server, "before").await;
+        let mut client = connect(server, &query, headers).await;
+        let [missed, renewed] = [client.receive().await, client.receive().await];
+        assert_eq!(missed["target"], "missed");
+        assert_eq!(arguments(&missed)[..2], [Value::Null, Value::Null]);
+        token(&renewed);
+        server.hub.clients().group("red").invoke("news", ("for members",)).await.unwrap();
+        news(server, "for all").await;
+        assert_eq!(arguments(&client.receive().await)[0], "for all");
+    }
+}
+
+/// A cursor is no way to messages of a time in which the client was not there.
+#[tokio::test]
+async fn a_client_gets_nothing_from_before_its_token() {
+    let server = TestServer::start(chat);
+    let mut other = connect(&server, "?cursor=", &[]).await;
+    other.receive().await;
+    news(&server, "before").await;
+    other.receive().await;
+    let mut client = connect(&server, "?cursor=", &[]).await;
+    let place = token(&client.receive().await);
+    drop(client);
+    news(&server, "after").await;
+    other.receive().await;
+    for cursor in ["s-0,0", "s-0,1", "d-1", "s-0,FFFFFFFFFFFFFFFF"] {
+        let place = Place { cursor: cursor.to_owned(), groups: place.groups.clone() };
+        let mut client = connect(&server, &place.query(), &[]).await;
+        client.receive().await;
+        assert_eq!(arguments(&client.receive().await)[0], "after", "{cursor}");
+    }
+}
+
+/// Otherwise a client that trusts the result is not in the group after a crash.
+#[tokio::test]
+async fn the_token_of_a_group_precedes_the_result_of_the_method_that_entered_it() {
+    let server = TestServer::start(chat);
+    let mut client = connect(&server, "?cursor=", &[]).await;
+    client.receive().await;
+    for number in 0..20 {
+        let group = number.to_string();
+        client
+            .send(json!({"type": 1, "invocationId": "7", "target": "Join", "arguments": [group]}))
+            .await;
+        let [first, second] = [client.receive().await, client.receive().await];
+        assert_eq!((&first["target"], &second["type"]), (&json!("groupsToken"), &json!(3)));
+    }
 }
 
 #[tokio::test]
@@ -210,15 +278,14 @@ async fn another_server_checks_a_token_after_the_end_of_the_one_that_signed_it()
     let mut client = connect(&a, "?cursor=", &[]).await;
     let place = token(&client.receive().await);
     // The keys reach the other server by themselves.
-    let spread = async {
-        let is_refused = async || b.open(&place.query(), &[]).await.is_err();
-        while is_refused().await {
-            tokio::task::yield_now().await;
-        }
+    let is_known = async || {
+        let mut client = connect(&b, &place.query(), &[]).await;
+        client.receive().await["target"] == "groupsToken"
     };
+    let spread = async { while !is_known().await {} };
     timeout(Duration::from_secs(10), spread).await.expect("the other server gets the keys");
     drop((client, a));
-    connect(&b, &place.query(), &[]).await;
+    assert!(is_known().await);
 }
 
 /// What a client sends to go on.
