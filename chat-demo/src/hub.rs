@@ -80,8 +80,8 @@ pub(crate) fn chat(name: &str, server: String, backplane: &Backplane, messages: 
     let chat = Chat { server, history, backplane: backplane.clone() };
     Hub::typed(name, backplane, chat)
         .user_id(user)
-        .layer(messages.only(SENDS))
-        .layer(CallLimit::per_connection(CALLS_MAX, Duration::from_secs(5)))
+        .layer(messages.only(SENDS).spare_guests())
+        .layer(CallLimit::per_connection(CALLS_MAX, Duration::from_secs(5)).spare_guests())
 }
 
 #[signalr::hub]
@@ -191,8 +191,8 @@ pub(crate) const HUB: &str = "ChatHub";
 pub(crate) const ROOMS: &str = "room:*";
 /// Maximum number of rooms of one connection.
 pub(crate) const ROOMS_MAX: usize = 20;
-/// Maximum number of calls of one connection within five seconds, such as those of a page that
-/// enters its rooms again.
+/// Maximum number of calls of one connection of a person within five seconds, such as those of a page
+/// that enters its rooms again. Clients without a name are the tutorial's, which has no limit.
 const CALLS_MAX: u32 = 100;
 /// The methods that send messages.
 const SENDS: [&str; 3] = ["Send", "SendToRoom", "SendToUser"];

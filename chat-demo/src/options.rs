@@ -66,7 +66,7 @@ pub(crate) struct Options {
     )]
     drain: u64,
 
-    /// Messages that a person may send within five seconds
+    /// Messages that a person with a name may send within five seconds
     #[arg(
         long,
         value_name = "N",

@@ -61,6 +61,8 @@ pub struct CallLimit {
     users: Option<Arc<Mutex<Users>>>,
     /// The names of the limited methods, in lower case. Empty for all methods.
     methods: Arc<[String]>,
+    /// Whether connections without a user have no limit.
+    spares_guests: bool,
 }
 
 impl CallLimit {
@@ -81,7 +83,7 @@ impl CallLimit {
         assert!(calls > 0, "the limit must allow at least one call");
         let id = LAST_ID.fetch_add(1, Ordering::Relaxed);
         let methods = Arc::default();
-        Self { id, window, cost: window / calls, users: None, methods }
+        Self { id, window, cost: window / calls, users: None, methods, spares_guests: false }
     }
 
     /// Allows `calls` calls of all connections of a user together, as
@@ -135,8 +137,43 @@ impl CallLimit {
         self
     }
 
+    /// Limits only connections with a user. Others may be programs that call at any rate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hub/server.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    ///
+    /// use signalr::{CallLimit, Hub};
+    ///
+    /// # let backplane = backplane();
+    /// let hub = Hub::new("ChatHub", backplane.clone())
+    ///     .user_id(|request| Some(request.headers.get("x-user")?.to_str().ok()?.to_owned()))
+    ///     .method("Send", |(): ()| async { Ok("sent") })
+    ///     .layer(CallLimit::per_user(1, Duration::from_secs(3_600)).spare_guests());
+    /// # let server = TestServer::serve(hub, backplane);
+    /// # let (mut guest, mut ann) = (server.connect().await, server.connect_with(&[("x-user", "ann")]).await);
+    /// # for _ in 0..3 {
+    /// #     assert_eq!(guest.call("Send", json!([])).await["result"], "sent");
+    /// # }
+    /// # assert_eq!(ann.call("Send", json!([])).await["result"], "sent");
+    /// # assert!(ann.call("Send", json!([])).await["error"].is_string());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn spare_guests(mut self) -> Self {
+        self.spares_guests = true;
+        self
+    }
+
     /// Takes note of a call, and returns whether it is within the limit.
     fn admit(&self, call: &Call) -> bool {
+        if self.spares_guests && call.caller().user().is_none() {
+            return true;
+        }
         if !self.methods.is_empty() && !self.methods.contains(&call.method().to_lowercase()) {
             return true;
         }

@@ -106,6 +106,17 @@ async fn a_person_sends_a_limited_number_of_messages_over_all_tabs() {
     ann.invoke::<()>("Send", ("ann", "4")).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_tutorials_clients_send_without_limit() {
+    let farm = farm(1, 2);
+    let mut guest = farm.server(0).connect(TestClient::json()).await;
+    for number in 0..300 {
+        let text = number.to_string();
+        guest.invoke::<()>("Send", ("guest", &text)).await.unwrap();
+        guest.expect("broadcastMessage", ("guest", text)).await;
+    }
+}
+
 #[tokio::test]
 async fn the_people_of_a_room_are_those_of_all_servers_once_each() {
     let broker = Broker::new();
