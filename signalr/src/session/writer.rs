@@ -53,8 +53,8 @@ pub(super) struct Writer<O> {
     places: Option<Box<Places>>,
     /// Whether a stateful client has no transport. Messages are kept until it has one.
     is_lost: bool,
-    /// Messages to send again, before all others.
-    repeated: VecDeque<Bytes>,
+    /// Messages to send again, before all others. The first one is at the end.
+    repeated: Vec<Bytes>,
     /// The reason for the end of the connection, behind messages that are still written.
     end: Option<Box<Disconnect>>,
     connection: backplane::Connection,
@@ -98,7 +98,7 @@ impl<O: Outgoing> Writer<O> {
             sequence,
             places: None,
             is_lost: false,
-            repeated: VecDeque::new(),
+            repeated: Vec::new(),
             end: None,
             connection,
             to_write,
@@ -348,8 +348,9 @@ impl<O: Outgoing> Writer<O> {
         self.gathered = messages.iter().map(Bytes::len).sum();
         self.note_waiting();
         self.hub.metrics().replayed.inc_by(messages.len() as u64);
-        self.repeated = VecDeque::from(messages);
-        self.repeated.push_front(self.encoding.sequence(number));
+        self.repeated = messages;
+        self.repeated.reverse();
+        self.repeated.push(self.encoding.sequence(number));
     }
 
     /// Returns the next message, or registers the task. Returns `None` if the end of the connection
@@ -365,7 +366,7 @@ impl<O: Outgoing> Writer<O> {
                 }
                 continue;
             }
-            if let Some(message) = self.repeated.pop_front() {
+            if let Some(message) = self.repeated.pop() {
                 return Poll::Ready(Some(Next::Plain(message)));
             }
             match self.poll_message(cx) {
