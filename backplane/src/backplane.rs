@@ -638,9 +638,18 @@ impl Backplane {
         let command =
             receiver.dialect.command(&receiver.source, connection_id, &command_id, &change);
         let asked = async {
-            bus.send(command).await?;
-            expected.acknowledged().await;
-            Ok(())
+            let mut pause = REPEATED_AFTER;
+            loop {
+                bus.send(command.clone()).await?;
+                if timeout(pause, expected.acknowledged()).await.is_ok() {
+                    return Ok(());
+                }
+                // The connection was on its way between two servers, and this one may be the next.
+                if receiver.change(connection_id, &change) {
+                    return Ok(());
+                }
+                pause *= 2;
+            }
         };
         timeout(*ack_timeout, asked).await.unwrap_or_else(|_| Err(self.no_answer(connection_id)))
     }
@@ -814,6 +823,10 @@ impl Drop for Inner {
         self.receiver.end();
     }
 }
+
+/// Pause before a command without an answer is repeated. It doubles each time, since most commands
+/// without one are for connections that are nowhere.
+const REPEATED_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

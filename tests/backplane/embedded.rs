@@ -27,6 +27,25 @@ async fn nothing_is_missing() {
     assert_eq!(soak.check().await, 0);
 }
 
+/// A command for it can come while neither of its two servers has it.
+#[tokio::test]
+async fn a_change_reaches_a_connection_that_is_between_two_servers() {
+    for is_next_here in [false, true] {
+        let broker = Broker::new();
+        let mut channel = broker.subscribe(APP);
+        let bus = Bus::Embedded(broker);
+        let (one, two) = (bus.join(APP).await, bus.join(APP).await);
+        let asking = one.clone();
+        let joining = tokio::spawn(async move { asking.join("moving", "room").await });
+        within(SLOW_DEADLINE, channel.recv()).await.expect("the command");
+        let next = if is_next_here { &one } else { &two };
+        let mut connection = next.attach("moving", None);
+        within(SLOW_DEADLINE, joining).await.expect("no panic").expect("joined");
+        send(&one, Target::group("room"), 1).await;
+        assert_eq!(receive(&mut connection, 1).await, [1]);
+    }
+}
+
 #[tokio::test]
 async fn a_restarted_listener_does_not_affect_embedded_servers() {
     let broker = Broker::new();
