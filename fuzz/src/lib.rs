@@ -77,11 +77,16 @@ impl Client {
     pub fn read(&mut self, time: Duration) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; 64 * 1024];
         self.0.set_read_timeout(Some(time))?;
-        match self.0.read(&mut bytes)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                bytes.truncate(read);
-                Ok(bytes)
+        loop {
+            match self.0.read(&mut bytes) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    bytes.truncate(read);
+                    return Ok(bytes);
+                }
+                // libFuzzer has a timer, whose signal ends a read.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }

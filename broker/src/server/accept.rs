@@ -271,6 +271,8 @@ impl Admission {
             if server.users.is_open() {
                 return None;
             }
+            // A client that arrives between the two look-ups would be found by none of them.
+            let mut in_transit = server.clients.in_transit.lock();
             let all = server.clients.all();
             let strangers = all.iter().filter(|info| info.is(Flag::Stranger));
             match strangers.min_by_key(|info| info.connected) {
@@ -279,7 +281,7 @@ impl Admission {
                     oldest.ask(Signal::Close);
                 }
                 // A client on its way to another worker has not logged in either.
-                None if server.clients.in_transit.lock().give_up_oldest() => {}
+                None if in_transit.give_up_oldest() => {}
                 None => return None,
             }
             clients.add(1);
