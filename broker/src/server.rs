@@ -11,6 +11,8 @@ pub(crate) mod open_sockets;
 pub(crate) mod stream;
 mod tls_stream;
 mod unfinished;
+#[cfg(feature = "http")]
+mod within;
 pub(crate) mod worker;
 
 use std::io;

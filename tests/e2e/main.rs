@@ -68,6 +68,7 @@ mod fairness;
 mod figures;
 mod filler;
 mod half_closed;
+mod http_calls;
 mod keys;
 mod late_scripts;
 mod latency;

@@ -203,6 +203,7 @@ pub(crate) fn result_of(finished: &Finished) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("no JSON: {error}: {line}"))
 }
 
-fn texts(list: &Value) -> Vec<&str> {
+/// Returns the texts of a list.
+pub(crate) fn texts(list: &Value) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }

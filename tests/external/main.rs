@@ -3,6 +3,7 @@
 //! | module            | subject                                                 | needs                  |
 //! |-------------------|---------------------------------------------------------|------------------------|
 //! | `browsers`        | the chat in pages of two servers, and axe-core          | Chromium, Node.js      |
+//! | `console`         | the broker's console page, and axe-core                 | Chromium, Node.js      |
 //! | `classic_client`  | the unmodified client of SignalR 2 in the chat          | Chromium, Node.js      |
 //! | `clients`         | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`     | the configuration file of Debian's package              | redis-server's package |
@@ -20,6 +21,7 @@
 mod browsers;
 mod classic_client;
 mod clients;
+mod console;
 mod debian_conf;
 mod oracle;
 mod pages;

@@ -117,12 +117,13 @@ const TESTED: [&str; 4] = [
 
 /// Tests that a second run with several threads would only repeat: those that set their number, those
 /// of other servers, and those without our broker.
-const WITHOUT_THREADS: [&str; 15] = [
+const WITHOUT_THREADS: [&str; 16] = [
     "two_redis_servers",
     "redis_replies_alike",
     "with_redis_server",
     "oracle::",
     "browsers::",
+    "console::",
     "signalr_client::",
     "signalr_clients::",
     "classic_client::",

@@ -202,6 +202,22 @@ impl Session {
         }
     }
 
+    /// Logs in the user of `http-token`, for a client that has shown the token.
+    ///
+    /// # Errors
+    ///
+    /// Returns Redis' text if the user is off or gone by now, or has too many clients.
+    pub(crate) fn log_in_by_token(
+        &mut self,
+        name: &[u8],
+        context: &Context,
+    ) -> Result<(), CommandError> {
+        match self.server.users.get(name).filter(|user| user.is_enabled()) {
+            Some(user) => self.log_in(user, context),
+            None => Err(WRONG_PASSWORD.to_vec()),
+        }
+    }
+
     /// Logs in a user, unless it has too many clients.
     fn log_in(&mut self, user: Arc<User>, context: &Context) -> Result<(), CommandError> {
         let server = self.server.clone();

@@ -68,9 +68,10 @@ pub(crate) fn get<'a>(
 
 /// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
 /// this broker has.
-const HIDDEN: [&str; 19] = [
+const HIDDEN: [&str; 20] = [
     "counters-file",
     "http-bind",
+    "http-names",
     "http-port",
     "http-token",
     "key-load-delay",

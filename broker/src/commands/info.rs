@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::info_fields::SECTIONS;
 use super::latency::timed_calls;
@@ -60,8 +60,9 @@ fn describe<'a>(
     let mut text = String::new();
     let has_tls = server.tls.material().is_some();
     for (name, fields) in SECTIONS.iter().filter(|(name, _)| *name != "TLS" || has_tls) {
-        // As in Redis, only a request that names them includes them.
-        let is_default = !matches!(*name, "Commandstats" | "Latencystats");
+        // As in Redis, only a request that names them includes them. Redis lacks the last one, which
+        // looks at each client.
+        let is_default = !matches!(*name, "Commandstats" | "Latencystats" | "Pubsub");
         let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let is_wanted = wanted.len() == 0 && is_default
             || wanted.clone().any(|word| {
@@ -128,6 +129,7 @@ impl Subject<'_> {
             "Stats" => self.stats(),
             "Replication" => vec![("master_replid", self.server.run_id.clone())],
             "CPU" => self.cpu(),
+            "Pubsub" => self.pubsub(),
             "TLS" => self.tls(),
             "Keyspace" => return self.keyspace(text),
             "Commandstats" => return self.commandstats(text),
@@ -323,8 +325,6 @@ impl Subject<'_> {
             ("acl_access_denied_cmd", stats.denied.commands.get().to_string()),
             ("acl_access_denied_key", stats.denied.keys.get().to_string()),
             ("acl_access_denied_channel", stats.denied.channels.get().to_string()),
-            ("pubsub_messages_published", stats.messages_published.get().to_string()),
-            ("pubsub_messages_delivered", stats.messages_delivered.get().to_string()),
             (
                 "client_query_buffer_limit_disconnections",
                 stats.query_limit_disconnections.get().to_string(),
@@ -339,6 +339,24 @@ impl Subject<'_> {
             values.push(("acl_access_denied_tls_cert", denied));
         }
         values
+    }
+
+    fn pubsub(&self) -> Values {
+        let stats = self.server.broker.stats();
+        let now = Instant::now();
+        let (mut slowest, mut unread) = (Duration::ZERO, 0);
+        for info in self.server.clients.all() {
+            slowest = slowest.max(info.lag(now));
+            unread += info.counts.output_bytes.load(Ordering::Relaxed);
+        }
+        vec![
+            ("pubsub_messages_published", stats.messages_published.get().to_string()),
+            ("pubsub_messages_delivered", stats.messages_delivered.get().to_string()),
+            ("pubsub_messages_dropped", stats.messages_dropped.get().to_string()),
+            ("pubsub_taps", stats.taps.get().to_string()),
+            ("pubsub_slowest_lag_ms", slowest.as_millis().to_string()),
+            ("pubsub_outbox_bytes", unread.to_string()),
+        ]
     }
 
     fn cpu(&self) -> Values {

@@ -220,6 +220,14 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     ]),
     ("Keyspace", &[
     ]),
+    ("Pubsub", &[
+        ("pubsub_messages_published", "0"),
+        ("pubsub_messages_delivered", "0"),
+        ("pubsub_messages_dropped", "0"),
+        ("pubsub_taps", "0"),
+        ("pubsub_slowest_lag_ms", "0"),
+        ("pubsub_outbox_bytes", "0"),
+    ]),
     ("TLS", &[
         ("tls_server_cert_serial", "none"),
         ("tls_server_cert_expires_in_seconds", "0"),

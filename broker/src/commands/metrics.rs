@@ -52,9 +52,10 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
         "Whether SHUTDOWN DRAIN ends the clients.",
         is_draining,
     );
-    let dropped = server.broker.stats().messages_dropped.get();
-    let help = "Messages that slow subscribers have lost by pubsub-slow-policy.";
-    text.one("broker_messages_dropped_total", Kind::Counter, help, dropped);
+    let lag: f64 =
+        fields.get("pubsub_slowest_lag_ms").and_then(|ms| ms.parse().ok()).unwrap_or(0.0);
+    let help = "Age of the oldest unread byte of all clients.";
+    text.one("broker_slowest_lag_seconds", Kind::Gauge, help, lag / 1000.0);
     text.databases(&lines);
     text.commands(&lines);
     text.errors(&lines);

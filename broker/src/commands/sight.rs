@@ -53,6 +53,7 @@ fn describe_rate(rate: ChannelRate) -> Reply {
         (Reply::bulk("bytes-in-per-sec"), number(rate.bytes_in)),
         (Reply::bulk("bytes-out-per-sec"), number(rate.bytes_out)),
         (Reply::bulk("receivers"), Reply::integer(rate.receivers)),
+        (Reply::bulk("dropped"), number(rate.dropped)),
         (Reply::bulk("last-ms"), millis(rate.age)),
     ])
 }

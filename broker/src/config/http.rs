@@ -12,18 +12,23 @@ use crate::address::Port;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpSettings {
-    /// The TCP port of `/metrics`, `/healthz` and `/readyz`; none by default.
+    /// The TCP port of the console page, `/metrics`, `/healthz` and `/readyz`; none by default.
     pub port: Port,
     /// The addresses of this port, with a `-` in front of each that may be missing; by default those
     /// of this machine alone.
     pub bind: Vec<String>,
-    /// The bearer token that `/metrics` asks for; none by default.
+    /// The bearer token that `/metrics` and the console page ask for; none by default.
     pub token: Option<Vec<u8>>,
+    /// The user whose rights the console page has with the token; by default the default user.
+    pub user: String,
+    /// Names of this machine, beside its addresses and `localhost`, by which the console page may be
+    /// opened; none by default.
+    pub names: Vec<String>,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
         let bind = ["127.0.0.1", "-::1"].map(str::to_owned).to_vec();
-        Self { port: Port::None, bind, token: None }
+        Self { port: Port::None, bind, token: None, user: "default".to_owned(), names: Vec::new() }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Stats {
     pub(crate) output_bytes: Counter,
     /// Messages that slow subscribers have lost by `pubsub-slow-policy`.
     pub(crate) messages_dropped: Counter,
+    /// Taps of all clients.
+    pub(crate) taps: Counter,
     /// Clients closed at their output limit.
     pub(crate) output_limit_disconnections: Counter,
     pub(crate) query_limit_disconnections: Counter,

@@ -34,6 +34,8 @@ struct Channel {
     /// The counts of the second before.
     last: Counts,
     receivers: usize,
+    /// Copies of messages that slow subscribers have lost since counting began.
+    dropped: u64,
     /// The time of the last message, since 1970.
     at: Duration,
 }
@@ -54,6 +56,8 @@ pub(crate) struct ChannelRate {
     pub(crate) bytes_out: u64,
     /// The receivers of the last message.
     pub(crate) receivers: usize,
+    /// Copies of messages that slow subscribers have lost since counting began.
+    pub(crate) dropped: u64,
     /// The time since the last message.
     pub(crate) age: Duration,
 }
@@ -89,6 +93,14 @@ impl OrderGuard<'_> {
         } else {
             self.order.rates = None;
             self.update_observed();
+        }
+    }
+
+    /// Counts messages on a channel that a slow subscriber has lost, if rates are requested.
+    pub(crate) fn count_dropped(&mut self, channel: &[u8], count: u64) {
+        let rates = self.order.rates.as_mut();
+        if let Some(channel) = rates.and_then(|rates| rates.channels.get_mut(channel)) {
+            channel.dropped += count;
         }
     }
 }
@@ -173,7 +185,8 @@ impl Channel {
         let Counts { messages, bytes_in, bytes_out } = self.complete(now);
         let age = now.saturating_sub(self.at);
         let receivers = self.receivers;
-        ChannelRate { channel: name.to_vec(), messages, bytes_in, bytes_out, receivers, age }
+        let (channel, dropped) = (name.to_vec(), self.dropped);
+        ChannelRate { channel, messages, bytes_in, bytes_out, receivers, dropped, age }
     }
 }
 

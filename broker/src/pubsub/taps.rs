@@ -168,6 +168,7 @@ impl OrderGuard<'_> {
         self.catch_up(local);
         let name = self.order.taps.add(pattern, Place::Worker(local.worker()));
         local.subscribers.join_tap(form, name, output);
+        self.shared.stats.taps.add(1);
         self.update_observed();
     }
 
@@ -183,6 +184,7 @@ impl OrderGuard<'_> {
         let name = Name::from(pattern);
         self.order.taps.remove(&name, &Place::Worker(local.worker()));
         local.subscribers.leave_tap(form, &name, output);
+        self.shared.stats.taps.subtract(1);
         self.update_observed();
     }
 

@@ -22,6 +22,8 @@ use crate::server::listen::Listener;
 use crate::server::listen::SocketFile;
 use crate::server::stream::Stream;
 use crate::server::tls_stream::TlsStream;
+#[cfg(feature = "http")]
+use crate::server::within::StdStream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
 use crate::session::client_info::{Flag, Signal};
 use crate::session::server_state::ServerState;
@@ -30,7 +32,7 @@ use crate::session::server_state::ServerState;
 /// descriptors, and only time helps.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
+pub(crate) const TOO_MANY_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 
 pub(crate) const PROTECTED: &[u8] =
     b"-DENIED Redis is running in protected mode because protected mode is \
@@ -51,6 +53,19 @@ accepting connections from the outside.\r\n";
 pub(crate) struct Accepted {
     socket: Socket,
     pub(crate) admission: Admission,
+    /// The user that the process vouches for.
+    user: Option<Box<[u8]>>,
+}
+
+/// A connection in its worker's runtime.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) stream: Stream,
+    pub(crate) peer: Address,
+    pub(crate) local: Address,
+    pub(crate) admission: Admission,
+    /// The user that the client begins as; none for the default user.
+    pub(crate) user: Option<Box<[u8]>>,
 }
 
 /// A socket that belongs to no runtime.
@@ -60,7 +75,7 @@ enum Socket {
     /// With its place among the handshakes that may run at once.
     Tls(std::net::TcpStream, OwnedSemaphorePermit),
     #[cfg(unix)]
-    Unix(std::os::unix::net::UnixStream, Arc<str>),
+    Unix(std::os::unix::net::UnixStream, Address, Address),
 }
 
 /// A place among `maxclients` and among the connections of one worker. It is taken before the
@@ -173,9 +188,26 @@ impl Listening {
 
 impl Accepted {
     /// Registers the connection with the worker's runtime.
-    pub(crate) fn into_stream(self) -> io::Result<(Stream, Address, Address, Admission)> {
+    pub(crate) fn arrive(self) -> io::Result<Arrival> {
         let (stream, peer, local) = self.socket.into_stream(&self.admission.server)?;
-        Ok((stream, peer, local, self.admission))
+        Ok(Arrival { stream, peer, local, admission: self.admission, user: self.user })
+    }
+
+    /// Returns a connection of the process with itself.
+    #[cfg(feature = "http")]
+    pub(crate) fn within(
+        stream: StdStream,
+        peer: Address,
+        local: Address,
+        user: Option<Box<[u8]>>,
+        mut admission: Admission,
+    ) -> Self {
+        admission.depart();
+        #[cfg(unix)]
+        let socket = Socket::Unix(stream, peer, local);
+        #[cfg(not(unix))]
+        let socket = Socket::Tcp(stream);
+        Self { socket, admission, user }
     }
 }
 
@@ -205,9 +237,8 @@ impl Socket {
                 Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
             }
             #[cfg(unix)]
-            Self::Unix(stream, path) => {
-                let address = Address::Unix(path);
-                Ok((Stream::Unix(UnixStream::from_std(stream)?), address.clone(), address))
+            Self::Unix(stream, peer, local) => {
+                Ok((Stream::Unix(UnixStream::from_std(stream)?), peer, local))
             }
         }
     }
@@ -242,7 +273,7 @@ fn admit(
     }
     let socket = match (index, stream) {
         (0, stream) => {
-            worker.serve(stream, peer, local, admission);
+            worker.serve(Arrival { stream, peer, local, admission, user: None });
             return Ok(());
         }
         (_, Stream::Closed) => return Ok(()),
@@ -252,20 +283,21 @@ fn admit(
             None => return Ok(()),
         },
         #[cfg(unix)]
-        (_, Stream::Unix(stream)) => {
-            let path = if let Address::Unix(path) = local { path } else { "".into() };
-            Socket::Unix(stream.into_std()?, path)
-        }
+        (_, Stream::Unix(stream)) => Socket::Unix(stream.into_std()?, peer, local),
     };
     admission.depart();
-    workers[index].serve(Accepted { socket, admission });
+    workers[index].serve(Accepted { socket, admission, user: None });
     Ok(())
 }
 
 impl Admission {
     /// Takes a place; `None` if all are taken. If a password is required, the client that has waited
     /// longest without a login gives its place to the new one.
-    fn take(server: &Arc<ServerState>, worker: &WorkerHandle, clients_max: usize) -> Option<Self> {
+    pub(crate) fn take(
+        server: &Arc<ServerState>,
+        worker: &WorkerHandle,
+        clients_max: usize,
+    ) -> Option<Self> {
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
             if server.users.is_open() {

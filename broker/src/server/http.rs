@@ -1,12 +1,20 @@
-//! The HTTP port: metrics for Prometheus, and checks for those who watch the process.
+//! The HTTP port: metrics for Prometheus, checks for those who watch the process, and a console page
+//! with the calls that it needs.
 //!
 //! It has a thread of its own. A scrape asks one worker for the figures of the keys, and costs clients
-//! no more than `INFO`.
+//! no more than `INFO`. The console page is a client like others.
+
+mod calls;
+mod console;
+mod json;
+mod local_client;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +22,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, http};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -43,11 +51,20 @@ pub(crate) struct Http {
 }
 
 /// The sources of responses.
-struct Sources {
+pub(super) struct Sources {
     server: Arc<ServerState>,
     workers: Arc<[WorkerHandle]>,
     /// The last known figures of the keys, for the time in which a script is late.
     keys: Mutex<Option<Arc<Report>>>,
+}
+
+/// The connection of a request.
+#[derive(Clone)]
+struct Connection {
+    /// The client's address and our own.
+    ends: (SocketAddr, SocketAddr),
+    /// Whether it may live longer than [`CONNECTION_TIME_MAX`].
+    is_kept: Arc<AtomicBool>,
 }
 
 /// Connections at once. Further ones wait in the backlog of the kernel.
@@ -57,13 +74,14 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(3);
 /// Maximum size of the head of a request.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A connection is closed after this time, so that no client holds one for good. Monitoring systems
-/// open another one.
+/// open another one. One with a stream of messages lives as long as its client.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
 /// Maximum wait for the figures of the keys. Then the last ones serve.
 const REPORT_TIME_MAX: Duration = Duration::from_secs(1);
 /// A thread that does not answer in this time is stuck. A script that has not become late may hold
 /// all threads for `busy-reply-threshold`, 5 seconds by default.
 const TURN_TIME_MAX: Duration = Duration::from_secs(8);
+const EXPECTED_TOKEN: &str = "expected the token of http-token";
 /// The pause after a failure to accept a connection, as without descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -81,13 +99,16 @@ impl Http {
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(check))
             .route("/readyz", get(check_ready))
+            .route("/command", post(calls::run_command))
+            .route("/stream", post(calls::run_stream))
+            .merge(console::pages())
             .with_state(sources);
         let (running, ended) = oneshot::channel::<Infallible>();
         thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
                 for (listener, address) in listeners {
-                    info!("serving metrics on http://{address}/metrics");
+                    info!("serving a console page and metrics on http://{address}");
                     match tokio::net::TcpListener::from_std(listener) {
                         Ok(listener) => {
                             tokio::spawn(accept(listener, app.clone(), places.clone()));
@@ -123,15 +144,25 @@ async fn accept(listener: tokio::net::TcpListener, app: Router, places: Arc<Sema
 
 async fn serve(stream: TcpStream, app: Router) {
     let _ = stream.set_nodelay(true);
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    let connection = Connection { ends: (peer, local), is_kept: Arc::default() };
+    let is_kept = connection.is_kept.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
-        app.clone().oneshot(request.map(Body::new))
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(connection.clone());
+        app.clone().oneshot(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
-    if let Ok(Err(error)) = timeout(CONNECTION_TIME_MAX, connection).await {
+    let mut connection = pin!(connection);
+    let ended = match timeout(CONNECTION_TIME_MAX, connection.as_mut()).await {
+        Err(_) if is_kept.load(Ordering::Relaxed) => connection.await,
+        ended => ended.unwrap_or(Ok(())),
+    };
+    if let Err(error) = ended {
         debug!(%error, "http connection failed");
     }
 }
@@ -142,7 +173,7 @@ async fn show_metrics(State(sources): State<Arc<Sources>>, request: Request) -> 
         && !has_token(request.headers(), token)
     {
         let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
-        return (StatusCode::UNAUTHORIZED, challenge, "expected the token of http-token\n")
+        return (StatusCode::UNAUTHORIZED, challenge, format!("{EXPECTED_TOKEN}\n"))
             .into_response();
     }
     let Some(keys) = sources.keys().await else {
@@ -179,6 +210,13 @@ fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
     let given = headers.get(header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
     let (scheme, given) = given.unwrap_or_default().split_at_checked(7).unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(given.ct_eq(token))
+}
+
+impl Connection {
+    /// Lets the connection live as long as its client wants.
+    fn keep(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Sources {

@@ -27,7 +27,6 @@ use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{debug, info, warn};
 
-use crate::address::Address;
 use crate::commands::config::reload;
 #[cfg(feature = "http")]
 use crate::commands::info::report;
@@ -43,11 +42,10 @@ use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::{Gate, Turn};
-use crate::server::accept::{Accepted, Admission, PROTECTED, accept, is_protected};
+use crate::server::accept::{Accepted, Arrival, PROTECTED, accept, is_protected};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
 use crate::server::reload_tls;
-use crate::server::stream::Stream;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot, Flag, Signal};
 use crate::session::context::Context;
@@ -289,10 +287,8 @@ impl Worker {
         let drains = spawn_local(self.clone().follow_drains());
         while let Some(task) = queue.recv().await {
             match task {
-                Task::Serve(accepted) => match accepted.into_stream() {
-                    Ok((stream, peer, local, admission)) => {
-                        self.serve(stream, peer, local, admission);
-                    }
+                Task::Serve(accepted) => match accepted.arrive() {
+                    Ok(arrival) => self.serve(arrival),
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
                 Task::Keep(sockets) => *self.kept.borrow_mut() = sockets,
@@ -379,13 +375,8 @@ impl Worker {
     }
 
     /// Serves a new connection.
-    pub(crate) fn serve(
-        self: &Rc<Self>,
-        stream: Stream,
-        peer: Address,
-        local: Address,
-        mut admission: Admission,
-    ) {
+    pub(crate) fn serve(self: &Rc<Self>, arrival: Arrival) {
+        let Arrival { stream, peer, local, mut admission, user } = arrival;
         let stats = self.server.broker.stats();
         stats.connections_received.add(1);
         let id = self.server.broker.next_client_id();
@@ -396,7 +387,14 @@ impl Worker {
         self.server.clients.add(info.clone());
         let output = Rc::new(ClientOutput::new(id, slot.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);
-        let session = Session::new(self.server.clone(), output.clone(), info.clone());
+        let mut session = Session::new(self.server.clone(), output.clone(), info.clone());
+        if let Some(user) = user
+            && let Err(reason) = session.log_in_by_token(&user, &self.context.borrow())
+        {
+            let reason = String::from_utf8_lossy(&reason).into_owned();
+            debug!(client.id = id, %reason, "client closed: its user cannot log in");
+            info.ask(Signal::Close);
+        }
         if admission.arrive() {
             debug!(client.id = id, "client closed: its place goes to a new one");
             info.ask(Signal::Close);

@@ -84,6 +84,9 @@ pub(super) const FIELDS: &[Field] = &[
     ("client_output_buffer_limit_disconnections", "redis_client_output_buffer_limit_disconnections_total", Counter, "Clients closed for client-output-buffer-limit."),
     ("pubsub_messages_published", "broker_messages_published_total", Counter, "Messages that were published."),
     ("pubsub_messages_delivered", "broker_messages_delivered_total", Counter, "Copies of messages that were queued for subscribers."),
+    ("pubsub_messages_dropped", "broker_messages_dropped_total", Counter, "Messages that slow subscribers have lost by pubsub-slow-policy."),
+    ("pubsub_taps", "broker_taps", Gauge, "Taps of clients."),
+    ("pubsub_outbox_bytes", "broker_outbox_bytes", Gauge, "Bytes that clients have not read yet."),
     // Replication
     ("connected_slaves", "redis_connected_slaves", Gauge, "Always 0."),
     ("master_repl_offset", "redis_master_repl_offset", Gauge, "Always 0."),

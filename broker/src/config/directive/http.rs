@@ -1,9 +1,10 @@
-//! The HTTP port of metrics and checks.
+//! The HTTP port of the console page, metrics and checks.
 
 use super::network::addresses;
 use super::{Directive, Kind};
+use crate::config::http::HttpSettings;
 use crate::config::ignored::Change;
-use crate::config::parse::{port, texts};
+use crate::config::parse::{Invalid, port, texts};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive {
@@ -36,13 +37,45 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         name: "http-token",
         change: Change::Free,
         is_shown: true,
-        expects: "a token, or \"\" for none",
-        kind: Kind::Text {
-            get: |config| config.http.token.clone().unwrap_or_default(),
-            set: |config, token| {
-                config.http.token = (!token.is_empty()).then(|| token.to_vec());
+        expects: "a token and a user, the default user if there is none, or \"\" for no token",
+        kind: Kind::List {
+            get: |config| {
+                let HttpSettings { token, user, .. } = &config.http;
+                let token = token.clone().unwrap_or_default();
+                let user = (*user != HttpSettings::default().user).then(|| user.clone().into());
+                [Some(token), user].into_iter().flatten().collect()
+            },
+            set: |config, values| {
+                let (token, user) = match values {
+                    [token] => (token, HttpSettings::default().user),
+                    [token, user] => (token, text(user)),
+                    _ => return Err(Invalid::ArgumentCount),
+                };
+                config.http.token = (!token.is_empty()).then(|| token.clone());
+                config.http.user = user;
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "http-names",
+        change: Change::Free,
+        is_shown: true,
+        expects: "names of hosts, or \"\" for none",
+        kind: Kind::List {
+            get: |config| match &config.http.names[..] {
+                [] => vec![Vec::new()],
+                names => texts(names),
+            },
+            set: |config, values| {
+                let names = values.iter().filter(|name| !name.is_empty());
+                config.http.names = names.map(|name| text(name)).collect();
                 Ok(())
             },
         },
     },
 ];
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

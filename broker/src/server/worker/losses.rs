@@ -38,6 +38,9 @@ impl Worker {
                 self.server.broker.stats().messages_dropped.add(count);
                 let channel = format!("{NOTICES}{id}");
                 for (name, count) in lost {
+                    if let Some(name) = &name {
+                        order.count_dropped(name, count);
+                    }
                     let notice = notice(name.as_deref(), count);
                     let (channel, notice) = (channel.as_bytes(), notice.as_bytes());
                     order.publish_here(&mut context.local, channel, notice);

@@ -1,0 +1,77 @@
+//! Connections of the process with itself.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::accept::{Accepted, Admission, PROTECTED, TOO_MANY_CLIENTS, is_protected};
+use super::worker::{WorkerHandle, least_busy};
+use crate::address::Address;
+use crate::session::server_state::ServerState;
+
+/// The client's end of such a connection.
+#[cfg(unix)]
+pub(super) type LocalStream = tokio::net::UnixStream;
+#[cfg(not(unix))]
+pub(super) type LocalStream = tokio::net::TcpStream;
+
+#[cfg(unix)]
+pub(super) type StdStream = std::os::unix::net::UnixStream;
+#[cfg(not(unix))]
+pub(super) type StdStream = std::net::TcpStream;
+
+/// The one for whom the process connects.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    /// The address that `CLIENT LIST` shows.
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    /// The user, or none for a client that has not logged in.
+    pub(super) user: Option<Box<[u8]>>,
+}
+
+/// Connects a client to the least busy worker. Returns the text of the refusal if there is no place for
+/// it, or if protected mode refuses its address.
+pub(super) fn connect(
+    server: &Arc<ServerState>,
+    workers: &[WorkerHandle],
+    origin: Origin,
+) -> io::Result<Result<LocalStream, &'static [u8]>> {
+    let config = server.settings.get();
+    let (peer, local) = (Address::Tcp(origin.peer), Address::Tcp(origin.local));
+    if origin.user.is_none() && is_protected(server, &config, &peer) {
+        return Ok(Err(refuse(server, PROTECTED)));
+    }
+    let worker = &workers[least_busy(workers)];
+    let Some(admission) = Admission::take(server, worker, config.maxclients) else {
+        return Ok(Err(refuse(server, TOO_MANY_CLIENTS)));
+    };
+    let (ours, theirs) = pair()?;
+    ours.set_nonblocking(true)?;
+    theirs.set_nonblocking(true)?;
+    let ours = LocalStream::from_std(ours)?;
+    worker.serve(Accepted::within(theirs, peer, local, origin.user, admission));
+    Ok(Ok(ours))
+}
+
+fn refuse(server: &ServerState, text: &'static [u8]) -> &'static [u8] {
+    server.broker.stats().connections_rejected.add(1);
+    text
+}
+
+#[cfg(unix)]
+fn pair() -> io::Result<(StdStream, StdStream)> {
+    StdStream::pair()
+}
+
+#[cfg(not(unix))]
+fn pair() -> io::Result<(StdStream, StdStream)> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    let ours = StdStream::connect(listener.local_addr()?)?;
+    let (theirs, peer) = listener.accept()?;
+    // Another program may have been faster.
+    if peer != ours.local_addr()? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok((ours, theirs))
+}
