@@ -75,7 +75,7 @@ _broker() {
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
                 if ((COMP_CWORD == 1)); then
-                    mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W 'emit ping' -- "$word")
+                    mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W 'emit ping top' -- "$word")
                 fi
             fi
             ;;

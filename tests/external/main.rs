@@ -15,6 +15,7 @@
 //! | `signalr_kill`    | SignalR clients while connections break, servers die    | Node.js                |
 //! | `signalr_clients` | clients of SignalR in many languages                    | Chromium, Node, Python |
 //! | `tls`             | clients with TLS                                        | redis-cli, Python      |
+//! | `top`             | the program `broker top`                                | redis-server, script   |
 //!
 //! `cargo xtask test` installs missing programs.
 
@@ -32,3 +33,4 @@ mod signalr_client;
 mod signalr_clients;
 mod signalr_kill;
 mod tls;
+mod top;

@@ -33,7 +33,7 @@ pub use node::node;
 pub use port::free_port;
 pub use process::{Finished, Process};
 pub use program::{
-    backplane_bin, bench_bin, broker_bin, chat_demo_bin, redis_8_bin, workspace_dir,
+    backplane_bin, bench_bin, broker_bin, broker_top_bin, chat_demo_bin, redis_8_bin, workspace_dir,
 };
 pub use proxy::{FAR, Fault, Proxy};
 pub use python::python;

@@ -39,6 +39,16 @@ pub fn backplane_bin() -> &'static Path {
     built(&PATH, "backplane", "BACKPLANE_BIN")
 }
 
+/// Returns the path of the `broker-top` binary; `BROKER_TOP_BIN` in the environment names another one.
+///
+/// # Panics
+///
+/// When it cannot be built.
+pub fn broker_top_bin() -> &'static Path {
+    static PATH: OnceLock<Option<PathBuf>> = OnceLock::new();
+    built(&PATH, "broker-top", "BROKER_TOP_BIN")
+}
+
 /// Returns the path of the `bench` binary; `BENCH_BIN` in the environment names another one.
 ///
 /// # Panics

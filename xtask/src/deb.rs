@@ -11,8 +11,10 @@ use crate::step::{Failure, Step, workspace_dir};
 const STEP: &str = "package for Debian";
 
 /// Files of the package: the source, the place, and the permissions.
-const FILES: [(&str, &str, u32); 17] = [
+const FILES: [(&str, &str, u32); 19] = [
     ("target/release/broker", "usr/bin/broker", 0o755),
+    ("target/release/backplane", "usr/bin/backplane", 0o755),
+    ("target/release/broker-top", "usr/bin/broker-top", 0o755),
     ("packaging/systemd/relaybox.service", "lib/systemd/system/relaybox.service", 0o644),
     ("packaging/systemd/relaybox.socket", "lib/systemd/system/relaybox.socket", 0o644),
     ("packaging/debian/relaybox.init", "etc/init.d/relaybox", 0o755),
@@ -37,7 +39,10 @@ const FILES: [(&str, &str, u32); 17] = [
 ///
 /// When the build fails, a file cannot be copied, or dpkg-deb is missing.
 pub(crate) fn build() -> Result<(), Failure> {
-    Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
+    Step::cargo("release build")
+        .args(["build", "--locked", "--release"])
+        .args(["-p", "broker", "-p", "backplane-cli", "-p", "broker-top"])
+        .run()?;
     let architecture =
         Step::program("architecture of Debian", "dpkg").args(["--print-architecture"]).answer()?;
     let architecture = architecture.trim();
@@ -81,6 +86,8 @@ fn stage(root: &Path, architecture: &str) -> io::Result<()> {
     }
     for (program, options, place) in [
         ("strip", "--strip-unneeded", "usr/bin/broker"),
+        ("strip", "--strip-unneeded", "usr/bin/backplane"),
+        ("strip", "--strip-unneeded", "usr/bin/broker-top"),
         ("gzip", "-9n", "usr/share/doc/relaybox/changelog"),
         ("gzip", "-9n", "usr/share/man/man1/relaybox.1"),
         ("gzip", "-9n", "usr/share/man/man5/relaybox.conf.5"),

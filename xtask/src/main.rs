@@ -117,13 +117,14 @@ const TESTED: [&str; 4] = [
 
 /// Tests that a second run with several threads would only repeat: those that set their number, those
 /// of other servers, and those without our broker.
-const WITHOUT_THREADS: [&str; 16] = [
+const WITHOUT_THREADS: [&str; 17] = [
     "two_redis_servers",
     "redis_replies_alike",
     "with_redis_server",
     "oracle::",
     "browsers::",
     "console::",
+    "top::",
     "signalr_client::",
     "signalr_clients::",
     "classic_client::",
@@ -196,6 +197,7 @@ fn test() -> Result<(), Failure> {
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
         .env("BENCH_BIN", beside_us("bench")?)
         .env("BACKPLANE_BIN", beside_us("backplane")?)
+        .env("BROKER_TOP_BIN", beside_us("broker-top")?)
         .run()?;
     // Whatever depends on threads shows with several. Tests that set their number need no second run.
     Step::cargo("tests with four threads")
@@ -209,6 +211,7 @@ fn test() -> Result<(), Failure> {
         .env("CHAT_DEMO_BIN", beside_us("chat-demo")?)
         .env("BENCH_BIN", beside_us("bench")?)
         .env("BACKPLANE_BIN", beside_us("backplane")?)
+        .env("BROKER_TOP_BIN", beside_us("broker-top")?)
         .run()?;
     Step::cargo("documentation examples").args(["test", "--doc"]).args(TESTED).run()?;
     Step::cargo("scripts without Lua")

@@ -2,8 +2,8 @@
 //!
 //! The command line is that of `redis-server`, so that the binary can replace it.
 
+mod companion;
 mod daemon;
-mod emit;
 mod log;
 mod ping;
 #[cfg(unix)]
@@ -52,6 +52,7 @@ Every directive of redis.conf is a flag as well, and a flag wins over the file:
   echo 'port 7000' | broker -                     settings from standard input
   broker emit --help                              send a message to the clients of an app
   broker ping -p 7000                             exit with 0 if a server answers
+  broker top -p 7000                              watch channels and clients
 
   -h, --help       this text
   -v, --version    the version
@@ -68,7 +69,9 @@ fn main() -> ExitCode {
     }
     let words = Arguments::parse().words;
     match command(&words) {
-        Some("emit") => return emit::run(&words),
+        // It knows the messages of SignalR.
+        Some("emit") => return companion::run("emit", "backplane", &words),
+        Some("top") => return companion::run("top", "broker-top", &words[1..]),
         Some("ping") => return ping::run(&words),
         _ => {}
     }

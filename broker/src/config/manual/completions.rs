@@ -26,7 +26,7 @@ pub(super) fn bash() -> String {
         "        *)\n            if [[ $word == -* ]]; then\n                mapfile -t COMPREPLY < \
          <(compgen -W '{} --help --version' -- \"$word\")\n            else\n                \
          mapfile -t COMPREPLY < <(compgen -f -- \"$word\")\n                if ((COMP_CWORD == 1)); then\n                    mapfile -t -O ${{#COMPREPLY[@]}} COMPREPLY < \
-         <(compgen -W 'emit ping' -- \"$word\")\n                fi\n            fi\n            ;;\n    esac\n}}\n\
+         <(compgen -W 'emit ping top' -- \"$word\")\n                fi\n            fi\n            ;;\n    esac\n}}\n\
          complete -o filenames -F _broker broker\n",
         flags.join(" ")
     ));
@@ -50,7 +50,7 @@ pub(super) fn zsh(manual: &Manual) -> String {
         };
         text.push_str(&format!("    '{}[{summary}]:{message}:{action}' \\\n", flag(directive)));
     }
-    text + "    '1:file or command:_alternative \"files:file:_files\" \"commands:command:(emit ping)\"'\n"
+    text + "    '1:file or command:_alternative \"files:file:_files\" \"commands:command:(emit ping top)\"'\n"
 }
 
 /// Returns the lines of fish.
@@ -59,7 +59,8 @@ pub(super) fn fish(manual: &Manual) -> String {
         "{HEADER}complete -c broker -s h -l help -d 'Prints a summary and exits'\n\
          complete -c broker -s v -l version -d 'Prints the version and exits'\n\
          complete -c broker -n __fish_is_first_token -a emit -d 'Sends a message to the clients of an app'\n\
-         complete -c broker -n __fish_is_first_token -a ping -d 'Asks a server for a reply'\n"
+         complete -c broker -n __fish_is_first_token -a ping -d 'Asks a server for a reply'\n\
+         complete -c broker -n __fish_is_first_token -a top -d 'Watches channels and clients'\n"
     );
     for directive in all() {
         let summary = manual.entry(directive.name).summary();

@@ -1,0 +1,55 @@
+//! `broker top`: the busiest channels and the slowest clients of a server, in a terminal.
+//!
+//! | module    | subject                                   |
+//! |-----------|-------------------------------------------|
+//! | `options` | the command line                          |
+//! | `server`  | the connection                            |
+//! | `figures` | what the server tells                     |
+//! | `table`   | rows of text                              |
+//! | `screen`  | draws the figures, and reads the keyboard |
+
+mod figures;
+mod options;
+mod screen;
+mod server;
+mod table;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::figures::Figures;
+use crate::options::Options;
+use crate::server::Server;
+
+fn main() -> ExitCode {
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        // Help is no error.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::FAILURE;
+        }
+    };
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}:{}: {error}", options.host, options.port);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut server = Server::new(options)?;
+    if options.once {
+        print!("{}", Figures::read(server.connection()?)?);
+        return Ok(());
+    }
+    // A server that does not answer at the start is a mistake in the options.
+    let first = Figures::read(server.connection()?)?;
+    screen::run(&mut server, first, options.interval())?;
+    Ok(())
+}
