@@ -413,6 +413,11 @@ pub enum LogLevel {
 const MB: usize = 1024 * 1024;
 
 impl Config {
+    /// Returns whether a port speaks TLS.
+    pub(crate) fn needs_tls(&self) -> bool {
+        self.tls.port != Port::None || self.http.tls
+    }
+
     /// Returns the channels of new users: `acl-pubsub-default`.
     pub(crate) fn channels_default(&self) -> ChannelsDefault {
         match self.acl_pubsub_default_allows {

@@ -26,7 +26,6 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
-use crate::address::Port;
 use crate::commands::lookup::Lookup;
 use crate::commands::table::SPECS;
 use crate::config::Config;
@@ -166,7 +165,7 @@ impl Server {
     ) -> Result<Self, BindError> {
         loaded.check().map_err(|error| BindError::of_settings(error.cause()))?;
         let config = loaded.config.clone();
-        let material = (config.tls.port != Port::None).then(|| Material::load(&config.tls));
+        let material = config.needs_tls().then(|| Material::load(&config.tls));
         let material = material.transpose().map_err(|error| {
             warn!("{error}");
             let text = "Failed to configure TLS. Check logs for more info.";
@@ -389,7 +388,7 @@ impl Server {
 
     /// Reads the files of TLS again. If one has changed, new connections use them; existing
     /// connections go on. Files that cannot be used change nothing, and the log has the reason.
-    /// Returns at once without a `tls-port`.
+    /// Returns at once without a `tls-port` and without `http-tls`.
     ///
     /// # Cancel safety
     ///
@@ -526,7 +525,7 @@ impl Drains {
 /// Reads the files of TLS again, if there is TLS. Blocks the thread.
 pub(crate) fn reload_tls(state: &ServerState) {
     let settings = state.settings.get();
-    if settings.tls.port == Port::None {
+    if !settings.needs_tls() {
         return;
     }
     match state.tls.reload(&settings.tls) {

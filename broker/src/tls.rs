@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tracing::warn;
 
+use crate::address::Port;
 use crate::config::tls::{CertificateUser, ClientCertificates, TlsSettings};
 use certificate::Certificate;
 use files::Files;
@@ -37,6 +38,9 @@ pub(crate) struct Tls {
 #[derive(Debug)]
 pub(crate) struct Material {
     pub(crate) config: Arc<ServerConfig>,
+    /// The configuration of the HTTP port: its callers have tokens, not certificates.
+    #[cfg(feature = "http")]
+    pub(crate) http: Arc<ServerConfig>,
     /// The part of a client's certificate that names its user.
     pub(crate) user: CertificateUser,
     /// The certificate of the server.
@@ -157,7 +161,12 @@ impl Material {
         let cert_file = settings.cert_file.as_deref().ok_or(TlsError::NoCertificate)?;
         let key_file = settings.key_file.as_deref().ok_or(TlsError::NoKey)?;
         let has_authority = settings.ca_cert_file.is_some() || settings.ca_cert_dir.is_some();
-        if settings.auth_clients != ClientCertificates::No && !has_authority {
+        // Without the port there are no clients to ask.
+        let auth_clients = match settings.port {
+            Port::None => ClientCertificates::No,
+            _ => settings.auth_clients,
+        };
+        if auth_clients != ClientCertificates::No && !has_authority {
             return Err(TlsError::NoAuthority);
         }
         let versions = suites::versions(&settings.protocols)?;
@@ -184,7 +193,7 @@ impl Material {
 
         let (roots, authority) = files.authorities(settings)?;
         let other = |error: &dyn std::error::Error| TlsError::Other(error.to_string());
-        let verifier = match settings.auth_clients {
+        let verifier = match auth_clients {
             ClientCertificates::No => WebPkiClientVerifier::no_client_auth(),
             wanted => {
                 let roots = Arc::new(roots);
@@ -201,11 +210,22 @@ impl Material {
                 verifier.build().map_err(|error| other(&error))?
             }
         };
+        let certified = Arc::new(SingleCertAndKey::from(certified));
+        #[cfg(feature = "http")]
+        let http = {
+            let mut http = ServerConfig::builder_with_provider(provider.clone())
+                .with_protocol_versions(&versions)
+                .map_err(|error| other(&error))?
+                .with_no_client_auth()
+                .with_cert_resolver(certified.clone());
+            http.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Arc::new(http)
+        };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(|error| other(&error))?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            .with_cert_resolver(certified);
         config.ignore_client_order = settings.prefer_server_ciphers;
         // Tickets keep sessions at the clients, so that they cost the server no memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -217,6 +237,8 @@ impl Material {
         }
         Ok(Self {
             config: Arc::new(config),
+            #[cfg(feature = "http")]
+            http,
             user: settings.auth_clients_user,
             server,
             authority,

@@ -50,3 +50,38 @@ async fn redis_py_publishes_and_subscribes() {
     let finished = Process::run(&mut command, SLOW_DEADLINE).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
 }
+
+/// The HTTP port asks for no certificate, though clients of `tls-port` need one.
+#[tokio::test]
+async fn curl_reaches_the_http_port_over_tls() {
+    for has_tls_port in [true, false] {
+        let (certificates, ports) = (Certificates::new(), [free_port(), free_port()]);
+        let mut flags = certificates.flags(ports[0]);
+        if !has_tls_port {
+            // Without clients of its own, TLS needs no authority.
+            flags = ["--tls-cert-file", &certificates.file("server.crt")]
+                .into_iter()
+                .chain(["--tls-key-file", &certificates.file("server.key")])
+                .map(str::to_owned)
+                .collect();
+        }
+        let port = ports[1].to_string();
+        let http = ["--http-port", &port, "--http-tls", "yes", "--http-token", "secret"];
+        let flags: Vec<&str> = flags.iter().map(String::as_str).chain(http).collect();
+        let _server = Server::ours(&flags).await;
+        let curl = async |scheme: &str, path: &str, more: &[&str]| {
+            let mut curl = Command::new("curl");
+            curl.args(["-s", "--cacert", &certificates.file("ca.crt")]).args(more);
+            curl.arg(format!("{scheme}://localhost:{port}{path}"));
+            Process::run(&mut curl, SLOW_DEADLINE).await
+        };
+        let Finished { code, stdout, .. } = curl("https", "/readyz", &[]).await;
+        assert_eq!((code, &*stdout), (Some(0), "ok\n"));
+        let call = ["-H", "authorization: Bearer secret", "-H", "content-type: application/json"];
+        let call = [&call[..], &["-d", r#"["ACL", "WHOAMI"]"#]].concat();
+        let Finished { stdout, .. } = curl("https", "/command", &call).await;
+        assert_eq!(stdout, r#"{"reply":"default"}"#);
+        assert_ne!(curl("http", "/readyz", &[]).await.code, Some(0));
+        assert_ne!(curl("https", "/readyz", &["--tls-max", "1.1"]).await.code, Some(0));
+    }
+}

@@ -68,11 +68,12 @@ pub(crate) fn get<'a>(
 
 /// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
 /// this broker has.
-const HIDDEN: [&str; 20] = [
+const HIDDEN: [&str; 21] = [
     "counters-file",
     "http-bind",
     "http-names",
     "http-port",
+    "http-tls",
     "http-token",
     "key-load-delay",
     "loading-process-events-interval-bytes",
@@ -468,8 +469,7 @@ fn fewer_clients(in_force: &Config, wanted: &Config) -> Option<usize> {
 
 /// Builds TLS from the settings, if there is a port for it.
 fn load_tls(config: &Config) -> Result<Option<Arc<Material>>, TlsError> {
-    let has_port = config.tls.port != Port::None;
-    has_port.then(|| Material::load(&config.tls).map(Arc::new)).transpose()
+    config.needs_tls().then(|| Material::load(&config.tls).map(Arc::new)).transpose()
 }
 
 /// Checks whether a directive may be changed, and occurs once.

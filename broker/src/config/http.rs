@@ -21,6 +21,8 @@ pub struct HttpSettings {
     pub token: Option<Vec<u8>>,
     /// The user whose rights the console page has with the token; by default the default user.
     pub user: String,
+    /// Whether the port speaks TLS, with the certificate of `tls-cert-file`.
+    pub tls: bool,
     /// Names of this machine, beside its addresses and `localhost`, by which the console page may be
     /// opened; none by default.
     pub names: Vec<String>,
@@ -29,6 +31,13 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         let bind = ["127.0.0.1", "-::1"].map(str::to_owned).to_vec();
-        Self { port: Port::None, bind, token: None, user: "default".to_owned(), names: Vec::new() }
+        Self {
+            port: Port::None,
+            bind,
+            token: None,
+            user: "default".to_owned(),
+            tls: false,
+            names: Vec::new(),
+        }
     }
 }

@@ -30,10 +30,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
 use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 use tracing::{debug, info, warn};
 
@@ -69,6 +71,8 @@ struct Connection {
 
 /// Connections at once. Further ones wait in the backlog of the kernel.
 const CONNECTIONS_MAX: usize = 256;
+/// Time that a client has to establish TLS.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Maximum wait for the head of a request, and for the next request.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(3);
 /// Maximum size of the head of a request.
@@ -94,7 +98,8 @@ impl Http {
     ) -> io::Result<Self> {
         let addresses = listeners.iter().map(|(_, address)| *address).collect();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let sources = Arc::new(Sources { server, workers, keys: Mutex::default() });
+        let scheme = if server.settings.get().http.tls { "https" } else { "http" };
+        let sources = Sources { server: server.clone(), workers, keys: Mutex::default() };
         let app = Router::new()
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(check))
@@ -102,16 +107,17 @@ impl Http {
             .route("/command", post(calls::run_command))
             .route("/stream", post(calls::run_stream))
             .merge(console::pages())
-            .with_state(sources);
+            .with_state(Arc::new(sources));
         let (running, ended) = oneshot::channel::<Infallible>();
         thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async {
                 let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
                 for (listener, address) in listeners {
-                    info!("serving a console page and metrics on http://{address}");
+                    info!("serving a console page and metrics on {scheme}://{address}");
                     match tokio::net::TcpListener::from_std(listener) {
                         Ok(listener) => {
-                            tokio::spawn(accept(listener, app.clone(), places.clone()));
+                            let (app, places) = (app.clone(), places.clone());
+                            tokio::spawn(accept(listener, app, places, server.clone()));
                         }
                         Err(error) => warn!(%error, "cannot serve HTTP on {address}"),
                     }
@@ -123,14 +129,20 @@ impl Http {
     }
 }
 
-async fn accept(listener: tokio::net::TcpListener, app: Router, places: Arc<Semaphore>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    app: Router,
+    places: Arc<Semaphore>,
+    server: Arc<ServerState>,
+) {
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let app = app.clone();
+                let server = server.clone();
                 tokio::spawn(async move {
-                    serve(stream, app).await;
+                    serve(stream, app, server).await;
                     drop(place);
                 });
             }
@@ -142,10 +154,27 @@ async fn accept(listener: tokio::net::TcpListener, app: Router, places: Arc<Sema
     }
 }
 
-async fn serve(stream: TcpStream, app: Router) {
+async fn serve(stream: TcpStream, app: Router, server: Arc<ServerState>) {
     let _ = stream.set_nodelay(true);
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
     let connection = Connection { ends: (peer, local), is_kept: Arc::default() };
+    if !server.settings.get().http.tls {
+        return converse(stream, connection, app).await;
+    }
+    let Some(material) = server.tls.material() else { return };
+    let handshake = TlsAcceptor::from(material.http.clone()).accept(stream);
+    match timeout(HANDSHAKE_TIME_MAX, handshake).await {
+        Ok(Ok(stream)) => converse(stream, connection, app).await,
+        Ok(Err(error)) => debug!(%error, "http handshake failed"),
+        Err(_) => debug!("http handshake took too long"),
+    }
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: Connection,
+    app: Router,
+) {
     let is_kept = connection.is_kept.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);

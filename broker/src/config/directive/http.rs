@@ -58,6 +58,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "http-tls",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag { at: |config| &mut config.http.tls, get: |config| config.http.tls },
+    },
+    Directive {
         name: "http-names",
         change: Change::Free,
         is_shown: true,
