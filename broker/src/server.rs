@@ -383,7 +383,26 @@ impl Server {
     /// # Ok(()) }
     /// ```
     pub async fn reload(&self, loaded: ConfigFile) -> Result<Reloaded, ReloadError> {
-        self.workers[0].reload(loaded.config).await
+        let reloaded = self.workers[0].reload(loaded.config).await;
+        self.state.record_reload(reloaded.is_ok());
+        reloaded
+    }
+
+    /// Records that the files could not be read again, for `INFO` and metrics.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use broker::{Broker, ConfigFile, Server};
+    ///
+    /// let server = Server::bind_loaded(Broker::new(), ConfigFile::from_text("port any")?).await?;
+    /// match ConfigFile::from_text("no-such-directive 1") {
+    ///     Ok(loaded) => _ = server.reload(loaded).await?,
+    ///     Err(_) => server.reload_failed(),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn reload_failed(&self) {
+        self.state.record_reload(false);
     }
 
     /// Reads the files of TLS again. If one has changed, new connections use them; existing

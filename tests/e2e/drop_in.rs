@@ -92,14 +92,17 @@ async fn a_hang_up_puts_changed_lines_of_the_file_in_force() {
     reload(&server, "settings changed: maxclients\n").await;
     assert_eq!((get("maxclients").await, get("timeout").await), ("50".to_owned(), "9".to_owned()));
 
-    for (text, reason) in [
-        ("maxclients 40\ntimeout x\n", "no setting changed: "),
-        ("maxclients 4000000000\n", "maxclients lowered"),
-        ("maxclients 40\nloadmodule x\n", "no setting changed: "),
+    for (text, reason, status) in [
+        ("maxclients 40\ntimeout x\n", "no setting changed: ", "err"),
+        ("maxclients 4000000000\n", "settings changed: maxclients", "ok"),
+        ("maxclients 40\nloadmodule x\n", "no setting changed: ", "err"),
     ] {
         write(text);
         reload(&server, reason).await;
         assert_ne!(get("maxclients").await, "40", "{text}");
+        let info = stranger.command(&["INFO", "server"]).await;
+        let field = format!("config_last_reload_status:{status}\r\nconfig_last_reload_time:");
+        assert!(info.text().contains(&field), "{text} {info:?}");
     }
 }
 

@@ -71,6 +71,18 @@ async fn metrics_are_the_figures_of_info() {
         assert_eq!(watched.metric(name).await, Some(expected), "{name}");
     }
     assert!(watched.metric("redis_memory_used_rss_bytes").await > Some(1e6));
+    assert!(watched.metric("broker_worker_busy_seconds_total{worker=\"0\"}").await > Some(0.0));
+    assert_eq!(watched.metric("broker_reload_success").await, Some(1.0));
+    let ends = async |reason| {
+        watched.metric(&format!("broker_disconnections_total{{reason=\"{reason}\"}}")).await
+    };
+    // Some come from the start of the server.
+    let (quit, closed) = (ends("quit").await, ends("closed").await.expect("a number"));
+    assert_eq!(quit, Some(0.0));
+    assert_eq!(client.command(&["QUIT"]).await, ok());
+    drop(subscriber);
+    let expected = (Some(1.0), Some(closed + 1.0));
+    eventually(async || (ends("quit").await, ends("closed").await) == expected).await;
 }
 
 /// Each metric has a help text and a kind once, before its values, and each value is a number.

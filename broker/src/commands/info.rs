@@ -173,6 +173,11 @@ impl Subject<'_> {
         ];
         values.extend(self.listeners());
         values.push(("broker_version", VERSION.to_owned()));
+        if let Some(reload) = server.last_reload() {
+            let status = if reload.has_worked { "ok" } else { "err" };
+            values.push(("config_last_reload_status", status.to_owned()));
+            values.push(("config_last_reload_time", reload.time.as_secs().to_string()));
+        }
         values
     }
 

@@ -16,6 +16,7 @@ use super::table::SPECS;
 use crate::config::Config;
 use crate::keyspace::Report;
 use crate::observe::clock::since_1970;
+use crate::observe::disconnect::Disconnect;
 use crate::session::server_state::ServerState;
 use crate::version::VERSION;
 
@@ -56,6 +57,19 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
         fields.get("pubsub_slowest_lag_ms").and_then(|ms| ms.parse().ok()).unwrap_or(0.0);
     let help = "Age of the oldest unread byte of all clients.";
     text.one("broker_slowest_lag_seconds", Kind::Gauge, help, lag / 1000.0);
+    let help = "Whether the settings were put in force when the files were last read again.";
+    let has_worked = u8::from(server.last_reload().is_none_or(|reload| reload.has_worked));
+    text.one("broker_reload_success", Kind::Gauge, help, has_worked);
+    let about = ("broker_disconnections_total", Kind::Counter, "Ends of connections, by reason.");
+    let ends = &server.broker.stats().ends;
+    let ends = Disconnect::all().map(|reason| (reason.word(), ends[reason as usize].get()));
+    text.all(about, "reason", ends);
+    let help = "Time in which a thread that serves clients did not wait.";
+    text.head("broker_worker_busy_seconds_total", Kind::Counter, help);
+    for (worker, busy) in server.loops.busy().into_iter().enumerate() {
+        let (name, labels) = ("broker_worker_busy_seconds_total", worker.to_string());
+        text.value(name, &[("worker", &labels)], busy.as_secs_f64());
+    }
     text.databases(&lines);
     text.commands(&lines);
     text.errors(&lines);

@@ -40,6 +40,9 @@ pub enum Disconnect {
 }
 
 impl Disconnect {
+    /// The number of reasons.
+    pub(crate) const COUNT: usize = Self::Shutdown as usize + 1;
+
     /// Returns all reasons, for example to count the ends of connections by reason.
     ///
     /// ```
@@ -64,6 +67,22 @@ impl Disconnect {
             Self::Unwritten => Self::Shutdown,
             Self::Shutdown => return None,
         })
+    }
+
+    /// Returns the reason as a word, for metrics.
+    #[cfg(feature = "http")]
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::SlowSubscriber => "slow",
+            Self::Closed => "closed",
+            Self::Quit => "quit",
+            Self::Protocol => "protocol",
+            Self::Idle => "idle",
+            Self::RequestTooBig => "request",
+            Self::Killed => "killed",
+            Self::Unwritten => "unwritten",
+            Self::Shutdown => "shutdown",
+        }
     }
 
     /// Returns whether queued bytes are still sent.

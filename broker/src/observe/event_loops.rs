@@ -42,6 +42,12 @@ impl EventLoops {
         }
     }
 
+    /// Returns the time of the turns of each worker, since the start.
+    #[cfg(feature = "http")]
+    pub(crate) fn busy(&self) -> Vec<Duration> {
+        self.0.lock().workers.iter().map(|worker| worker.worker_total_busy_duration(0)).collect()
+    }
+
     /// `CONFIG RESETSTAT`
     pub(crate) fn reset(&self) {
         let mut state = self.0.lock();

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::ids::CommandId;
+use crate::observe::disconnect::Disconnect;
 use crate::observe::histogram::Histogram;
 
 /// Counters of a broker and its servers.
@@ -31,6 +32,8 @@ pub(crate) struct Stats {
     pub(crate) messages_dropped: Counter,
     /// Taps of all clients.
     pub(crate) taps: Counter,
+    /// Ends of connections, by reason.
+    pub(crate) ends: [Counter; Disconnect::COUNT],
     /// Clients closed at their output limit.
     pub(crate) output_limit_disconnections: Counter,
     pub(crate) query_limit_disconnections: Counter,
@@ -236,6 +239,7 @@ impl Stats {
         ] {
             counter.reset();
         }
+        self.ends.iter().for_each(Counter::reset);
     }
 }
 

@@ -801,6 +801,7 @@ impl Serving {
         .await;
         let stats = worker.server.broker.stats();
         let (id, peer) = (connection.info.id, &connection.info.peer);
+        stats.ends[reason as usize].add(1);
         match reason {
             Disconnect::SlowSubscriber => {
                 stats.output_limit_disconnections.add(1);

@@ -67,10 +67,19 @@ pub(crate) struct ServerState {
     /// Changes of keys until the last save.
     saved_changes: AtomicU64,
     is_saving: AtomicBool,
+    last_reload: Mutex<Option<LastReload>>,
     /// The event loops of the workers.
     pub(crate) loops: EventLoops,
     /// The processor time and the memory of the process.
     pub(crate) process: ProcessFigures,
+}
+
+/// The last time that the files were read again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastReload {
+    pub(crate) has_worked: bool,
+    /// Since 1970.
+    pub(crate) time: Duration,
 }
 
 /// The bound ports; 0 is none.
@@ -152,6 +161,7 @@ impl ServerState {
             last_save: AtomicU64::new(since_1970().as_secs()),
             saved_changes: AtomicU64::new(0),
             is_saving: AtomicBool::new(false),
+            last_reload: Mutex::default(),
             loops: EventLoops::default(),
             process: ProcessFigures::default(),
         })
@@ -162,6 +172,15 @@ impl ServerState {
     }
 
     /// Returns the time since 1970 of the last save. Without one, it is the start, as in Redis.
+    /// Returns the last reload, if there was one.
+    pub(crate) fn last_reload(&self) -> Option<LastReload> {
+        *self.last_reload.lock()
+    }
+
+    pub(crate) fn record_reload(&self, has_worked: bool) {
+        *self.last_reload.lock() = Some(LastReload { has_worked, time: since_1970() });
+    }
+
     pub(crate) fn last_save(&self) -> Duration {
         Duration::from_secs(self.last_save.load(Ordering::Relaxed))
     }

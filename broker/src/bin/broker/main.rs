@@ -363,11 +363,14 @@ async fn reload(server: &Server, words: &[OsString], input: Option<&[u8]>) {
                 Err(error) => warn!("no setting changed: {error}"),
             }
         }
-        // The line itself may hold a password.
-        Err(error) => match error.downcast_ref::<ConfigError>() {
-            Some(mistake) => warn!("no setting changed: mistake at {}", mistake.place()),
-            None => warn!("no setting changed: {error}"),
-        },
+        Err(error) => {
+            server.reload_failed();
+            // The line itself may hold a password.
+            match error.downcast_ref::<ConfigError>() {
+                Some(mistake) => warn!("no setting changed: mistake at {}", mistake.place()),
+                None => warn!("no setting changed: {error}"),
+            }
+        }
     }
     daemon::notify_ready();
 }
