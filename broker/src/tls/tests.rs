@@ -19,7 +19,7 @@ impl Folder {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| Some(dir.path().join(name));
         let settings = TlsSettings {
-            port: crate::address::Port::Any,
+            port: Port::Any,
             cert_file: path("server.crt"),
             key_file: path("server.key"),
             ca_cert_file: path("ca.crt"),
