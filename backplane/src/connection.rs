@@ -127,11 +127,8 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn cursor(&self) -> Cursor {
-        let position = match self.within_run() {
-            Some(position) => position,
-            None => self.connections.position(&self.state),
-        };
-        Cursor::at(position)
+        let position = || self.connections.position(&self.state);
+        Cursor::at(self.within_run().unwrap_or_else(position))
     }
 
     /// Returns the place of the last message or mark that was returned. Before, it is the place at which
@@ -156,11 +153,8 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub fn last_place(&self) -> Cursor {
-        let position = match self.within_run() {
-            Some(position) => position,
-            None => self.connections.own_position(&self.state),
-        };
-        Cursor::at(position)
+        let position = || self.connections.own_position(&self.state);
+        Cursor::at(self.within_run().unwrap_or_else(position))
     }
 
     /// Returns the position if some of a run have still to be returned.

@@ -138,11 +138,7 @@ impl Connections {
 
     /// Returns the id up to which a connection has received all of its messages.
     pub(crate) fn position(&self, state: &ConnectionState) -> Option<u64> {
-        // No item can be queued while the table is locked.
-        self.with_table(|table| match state.mailbox.is_empty() {
-            true => table.position(&state.mailbox).or(state.position),
-            false => state.mailbox.position_before_next(state.position),
-        })
+        self.with_table(|table| state.position_in(table))
     }
 
     /// Returns the position of a connection, without regard to messages for others.
@@ -161,11 +157,7 @@ impl Connections {
     ) -> Option<(Vec<Arc<str>>, Option<u64>)> {
         self.with_table(|table| {
             let signals = table.has(&state.mailbox).then(|| table.signals(&state.mailbox))?;
-            let position = match (within_run, state.mailbox.is_empty()) {
-                (Some(position), _) => position,
-                (None, true) => table.position(&state.mailbox).or(state.position),
-                (None, false) => state.mailbox.position_before_next(state.position),
-            };
+            let position = within_run.unwrap_or_else(|| state.position_in(table));
             table.detach(&state.mailbox);
             Some((signals, position))
         })

@@ -99,6 +99,17 @@ pub(crate) struct ConnectionState {
     pub(crate) position: Option<u64>,
 }
 
+impl ConnectionState {
+    /// Returns the id up to which the connection has received all of its messages. No item is queued
+    /// while the table is locked.
+    pub(super) fn position_in(&self, table: &Table) -> Option<u64> {
+        match self.mailbox.is_empty() {
+            true => table.position(&self.mailbox).or(self.position),
+            false => self.mailbox.position_before_next(self.position),
+        }
+    }
+}
+
 /// An attached connection, as an operator sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
