@@ -236,6 +236,10 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             None => hub.backplane().attach(id, user_id),
         };
         connection.listening().await;
+        let places = resumption.map(|resumption| {
+            let has_lost = matches!(*resumption, Resumption::Lost);
+            Box::new(Places::begin(&peer, &connection, has_lost))
+        });
         let start = Start {
             encoding: agreed.encoding,
             sequence,
@@ -243,8 +247,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             frames,
             last_question: 0,
             has_come: false,
-            is_resumable: resumption.is_some(),
-            has_lost: matches!(resumption.as_deref(), Some(Resumption::Lost)),
+            places,
         };
         Self::start(hub, peer, start, active, (incoming, outgoing))
     }
@@ -269,6 +272,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         let (id, user_id) = (&peer.connection_id, peer.user_id.as_deref());
         let connection = hub.backplane().attach_at(id, user_id, &groups, cursor);
         connection.listening().await;
+        let places = is_resumable.then(|| Box::new(Places::begin(&peer, &connection, false)));
         let start = Start {
             encoding,
             sequence: Some(sequence),
@@ -276,8 +280,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
             frames: Frames::new(hub.options().message_bytes_max),
             last_question,
             has_come: true,
-            is_resumable,
-            has_lost: false,
+            places,
         };
         Some(Self::start(hub, peer, start, active, (incoming, outgoing)))
     }
@@ -290,7 +293,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         (incoming, mut outgoing): (I, O),
     ) -> Box<Self> {
         let Start { encoding, sequence, connection, frames, .. } = start;
-        let Start { last_question, has_come, is_resumable, has_lost, .. } = start;
+        let Start { last_question, has_come, places, .. } = start;
         let close_handle = Arc::new(CloseHandle::default());
         let connection_id = Arc::clone(&peer.connection_id);
         let (answers, to_write) = Answers::channel(connection.interrupt());
@@ -304,7 +307,7 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         });
         let caller = Caller::new(Arc::clone(&peer), hub.links(), Arc::clone(&close_handle));
 
-        let places = is_resumable.then(|| Box::new(Places::begin(&peer, &connection, has_lost)));
+        let is_resumable = places.is_some();
         let conversation = Conversation { hub, encoding, sequence, close_handle, is_resumable };
         let writer = Writer::new(conversation.clone(), connection, to_write, outgoing);
         let writer = writer.with_places(places);
@@ -405,9 +408,8 @@ struct Start {
     last_question: u64,
     /// Whether another server has had the connection.
     has_come: bool,
-    is_resumable: bool,
-    /// Whether a resumable client is to learn that it has lost messages.
-    has_lost: bool,
+    /// Set for a resumable client.
+    places: Option<Box<Places>>,
 }
 
 /// What the reader and the writer of a client share.
