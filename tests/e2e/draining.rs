@@ -4,7 +4,7 @@ use std::path::Path;
 
 use futures_util::future::join_all;
 use harness::{
-    Client, DEADLINE, SLOW_DEADLINE, Server, array, error, eventually, ok, simple, within,
+    Client, DEADLINE, Protocol, SLOW_DEADLINE, Server, array, error, eventually, ok, simple, within,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
@@ -78,6 +78,37 @@ async fn clients_end_in_the_window_and_those_without_subscriptions_last() {
         // Each thread ends its own clients in this order.
         assert!(threads != "1" || last.contains(&Some(0)), "{last:?}");
         assert_eq!(server.process().exited(DEADLINE).await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn clients_that_ask_for_it_get_a_push() {
+    for threads in ["1", "4"] {
+        let server = server(&["--io-threads", threads]).await;
+        let mut asking = Vec::new();
+        for _ in 0..5 {
+            let mut client = server.client().await;
+            client.decode_as(Protocol::Resp3);
+            client.command(&["HELLO", "3"]).await;
+            assert_eq!(client.command(&["CLIENT", "CAPA", "unknown", "Draining"]).await, ok());
+            asking.push(client);
+        }
+        // It has no pushes.
+        let mut old = server.client().await;
+        assert_eq!(old.command(&["CLIENT", "CAPA", "draining"]).await, ok());
+        let mut reset = asking.pop().expect("a client");
+        reset.command(&["RESET"]).await;
+        reset.command(&["HELLO", "3"]).await;
+        let mut operator = server.client().await;
+        assert_eq!(operator.command(&["SHUTDOWN", "DRAIN", LONG]).await, ok());
+        for client in &mut asking {
+            let push = client.read_reply().await;
+            assert_eq!(push.items(), ["draining".into(), 1000.into()]);
+        }
+        for client in [&mut old, &mut reset] {
+            assert_eq!(client.command(&["PING"]).await, simple("PONG"));
+        }
+        assert_eq!(operator.command(&["SHUTDOWN", "ABORT"]).await, ok());
     }
 }
 

@@ -1,6 +1,6 @@
 //! `pubsub-slow-policy`: a subscriber at its limit loses messages in place of its connection.
 
-use harness::{Client, DEADLINE, Server, array, eventually, ok, simple, within};
+use harness::{Client, DEADLINE, Protocol, Server, array, eventually, ok, simple, within};
 
 use super::server;
 
@@ -123,6 +123,31 @@ async fn dropped_messages_are_counted_and_others_lose_nothing() {
             }
         }
     }
+}
+
+/// The slow client itself learns what it has lost, in a push between its messages.
+#[tokio::test]
+async fn a_client_that_asks_for_it_gets_its_losses() {
+    let server = with(&["--pubsub-slow-policy", "news", "drop-oldest"]).await;
+    let mut slow = server.client().await;
+    slow.decode_as(Protocol::Resp3);
+    slow.command(&["HELLO", "3"]).await;
+    assert_eq!(slow.command(&["CLIENT", "CAPA", "pubsub-lost"]).await, ok());
+    slow.subscribe(&["news"]).await;
+    let mut publisher = server.client().await;
+    flood(&mut publisher, &["news"], None).await;
+    let (mut seen, mut lost) = (0, 0);
+    while seen + lost < COUNT {
+        let push = slow.read_reply().await;
+        match push.items() {
+            [kind, channel, count] if kind.text() == "pubsub-lost" => {
+                assert_eq!(channel.text(), "news");
+                lost += usize::try_from(count.integer()).expect("a number");
+            }
+            _ => seen += 1,
+        }
+    }
+    assert!(lost > 0 && seen + lost == COUNT, "{seen} seen, {lost} lost");
 }
 
 #[tokio::test]

@@ -209,6 +209,13 @@ pub(super) static CLIENT_CACHING: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static CLIENT_CAPA: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Announce the notices that the client understands: draining and pubsub-lost; unknown names are ignored (of this broker and Valkey only)")), ("since", Text("7.2.0")), ("group", Text("connection")), ("complexity", Text("O(1)")), ("arguments", List(&[List(&[Text("name"), Text("capability"), Text("type"), Text("string"), Text("flags"), List(&[Text("multiple")])])]))],
+};
+
+#[rustfmt::skip]
 pub(super) static CLIENT_GETNAME: About = About {
     tips: &[],
     key_specs: &[],

@@ -3,6 +3,7 @@
 use super::permissions::record_refusal;
 use super::spec::Outcome;
 use crate::observe::disconnect::Disconnect;
+use crate::pubsub::client_output::Notices;
 use crate::pubsub::order::OrderGuard;
 use crate::session::silence::Silence;
 use std::sync::Arc;
@@ -138,6 +139,7 @@ impl Session {
         self.record_transaction();
         self.silence = Silence::default();
         self.output.silent.set(false);
+        self.output.notices.set(Notices::default());
         for flag in [Flag::NoEvict, Flag::NoTouch] {
             self.info.set(flag, false);
         }

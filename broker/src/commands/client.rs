@@ -80,6 +80,21 @@ impl Session {
         Ok(Reply::ok())
     }
 
+    /// `CLIENT CAPA capability [capability ...]`. As in Valkey, unknown ones are ignored, and none is taken
+    /// back.
+    pub(super) fn client_capa(&self, request: Request<'_>) -> Reply {
+        let mut notices = self.output.notices.get();
+        for name in request.arguments_from(2) {
+            match &*name.to_ascii_lowercase() {
+                b"draining" => notices.draining = true,
+                b"pubsub-lost" => notices.lost = true,
+                _ => {}
+            }
+        }
+        self.output.notices.set(notices);
+        Reply::ok()
+    }
+
     /// `CLIENT PAUSE timeout [WRITE | ALL]`
     pub(crate) fn client_pause(&self, request: Request<'_>) -> Answer {
         if request.len() > 4 {

@@ -102,6 +102,8 @@ const CLIENT: &[&str] = &[
     "    Protect current client connection from eviction.",
     "NO-TOUCH (ON|OFF)",
     "    Will not touch LRU/LFU stats when this mode is on.",
+    "CAPA <capability> [<capability> ...]",
+    "    Announce the notices that the client understands (draining, pubsub-lost).",
 ];
 
 #[rustfmt::skip]

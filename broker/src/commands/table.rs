@@ -244,6 +244,13 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|s, _, r| s.client_caching(r.argument(2))),
     ),
     row(
+        "client|capa",
+        -3,
+        &[Noscript, Loading, Stale],
+        &about::CLIENT_CAPA,
+        Run::Local(|s, _, r| Ok(s.client_capa(r))),
+    ),
+    row(
         "client|getname",
         2,
         &[Noscript, Loading, Stale],
@@ -1257,7 +1264,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 223;
+const COUNT: usize = 224;
 
 /// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {

@@ -9,6 +9,15 @@ use super::slow_subscriber::Losses;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
 
+/// The notices that a client has asked for with `CLIENT CAPA`. It gets them as pushes of RESP3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notices {
+    /// The server ends its clients within a time.
+    pub(crate) draining: bool,
+    /// The client has lost messages.
+    pub(crate) lost: bool,
+}
+
 /// The output of one client: its protocol, its flags and its outbox.
 #[derive(Debug)]
 pub(crate) struct ClientOutput {
@@ -36,6 +45,7 @@ pub(crate) struct ClientOutput {
     /// Messages that the client publishes to itself, held until its reply is queued.
     pub(super) deferred: RefCell<Option<Vec<u8>>>,
     pub(super) outbox: RefCell<Outbox>,
+    pub(crate) notices: Cell<Notices>,
     /// The messages that a policy has dropped.
     pub(crate) losses: RefCell<Option<Box<Losses>>>,
 }
@@ -56,6 +66,7 @@ impl ClientOutput {
             is_unwritten: Cell::default(),
             deferred: RefCell::default(),
             outbox: RefCell::default(),
+            notices: Cell::default(),
             losses: RefCell::default(),
         }
     }

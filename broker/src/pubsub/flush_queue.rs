@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::batch::Batch;
 use super::client_output::ClientOutput;
@@ -17,6 +17,7 @@ use super::reply_blocks::BUFFER_BYTES;
 use super::slow_subscriber::make_room;
 use crate::config::{OutputLimit, OutputLimits, SlowRule};
 use crate::observe::disconnect::Disconnect;
+use crate::protocol::reply::Reply;
 use crate::protocol::{Protocol, reply};
 
 /// Outputs to write at the end of the turn.
@@ -54,6 +55,20 @@ impl FlushQueue {
     pub(crate) fn set_limits(&mut self, limits: &OutputLimits) {
         self.subscriber_limit = limits.pubsub;
         self.normal_limit = limits.normal;
+    }
+
+    /// Queues a notice for a client, as a push, unless its protocol has none.
+    pub(crate) fn push_notice(&mut self, output: &Rc<ClientOutput>, parts: &[Reply]) {
+        if output.protocol.get() == Protocol::Resp3 {
+            self.end_batch();
+            let mut encoded = BytesMut::new();
+            parts.iter().for_each(|part| part.encode(Protocol::Resp3, &mut encoded));
+            self.deliver_with(output, |out| {
+                let count = u8::try_from(parts.len()).unwrap_or(u8::MAX);
+                reply::push_header(out, Protocol::Resp3, count);
+                out.extend_from_slice(&encoded);
+            });
+        }
     }
 
     /// Queues a message for a client. Closes the client if the message exceeds its limit.

@@ -71,6 +71,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("bzpopmin", WRITE | SORTEDSET | FAST | BLOCKING),
     Row::new("client", SLOW),
     Row::new("client|caching", SLOW | CONNECTION),
+    Row::new("client|capa", SLOW | CONNECTION | OURS),
     Row::new("client|getname", SLOW | CONNECTION),
     Row::new("client|getredir", SLOW | CONNECTION),
     Row::new("client|help", SLOW | CONNECTION),

@@ -14,6 +14,7 @@ use super::{Accepting, Worker};
 use crate::address::Port;
 use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
+use crate::protocol::reply::Reply;
 use crate::pubsub::client_output::ClientOutput;
 use crate::server::listen::{Listener, open_socket_file};
 use crate::server::worker::WorkerHandle;
@@ -85,9 +86,22 @@ impl Worker {
         }
     }
 
+    /// Pushes the time that they have to the clients of this worker that asked for it.
+    fn tell_drain(&self, window: Window) {
+        let seconds = i64::try_from(window.time.as_secs()).unwrap_or(i64::MAX);
+        let parts = [Reply::bulk("draining"), Reply::Integer(seconds)];
+        let mut context = self.context.borrow_mut();
+        for (_, connection) in self.connections.borrow().iter() {
+            if connection.output.notices.get().draining {
+                context.flush_queue().push_notice(&connection.output, &parts);
+            }
+        }
+    }
+
     /// Ends each client of this worker at a moment of its own, those without a subscription last:
     /// they may publish for the others.
     async fn end_clients(&self, window: Window) {
+        self.tell_drain(window);
         let random = RandomState::default();
         let mut clients: Vec<(bool, u64, Rc<ClientOutput>)> = Vec::new();
         for (_, connection) in self.connections.borrow().iter() {

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::Worker;
 use crate::decode::Json;
+use crate::protocol::reply::Reply;
 use crate::pubsub::slow_subscriber::{Lost, NOTICES};
 use crate::server::connection::Connection;
 
@@ -41,6 +42,11 @@ impl Worker {
                     if let Some(name) = &name {
                         order.count_dropped(name, count);
                     }
+                    if connection.output.notices.get().lost {
+                        let name = name.as_deref().map_or(Reply::Null, Reply::bulk);
+                        let parts = [Reply::bulk("pubsub-lost"), name, number(count)];
+                        context.flush_queue().push_notice(&connection.output, &parts);
+                    }
                     let notice = notice(name.as_deref(), count);
                     let (channel, notice) = (channel.as_bytes(), notice.as_bytes());
                     order.publish_here(&mut context.local, channel, notice);
@@ -48,6 +54,10 @@ impl Worker {
             }
         });
     }
+}
+
+fn number(count: u64) -> Reply {
+    Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// Returns a notice as JSON. Without a channel, it is about several ones.

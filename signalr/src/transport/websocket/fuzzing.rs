@@ -9,7 +9,11 @@ use crate::disconnect::TransportError;
 ///
 /// If their content differs.
 pub fn websocket(pieces: &[Vec<u8>]) {
-    let (in_pieces, whole) = (decode(pieces), decode(&[pieces.concat()]));
+    let (mut in_pieces, whole) = (decode(pieces), decode(&[pieces.concat()]));
+    if whole.error.is_some() {
+        // A ping in the same piece as a mistake gets no answer, since the connection ends.
+        in_pieces.ping = None;
+    }
     if in_pieces.error == Some(DecodeError::Transport(TransportError::Text)) {
         // The valid start of a frame has left the decoder, if it arrived alone.
         assert!(in_pieces.data.starts_with(&whole.data), "{in_pieces:?} {whole:?}");
