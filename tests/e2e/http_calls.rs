@@ -114,10 +114,15 @@ async fn an_error_has_a_status_and_its_text() {
         assert!(body["error"].as_str().is_some_and(|found| found.starts_with(text)), "{body}");
     }
     let json = format!("host: localhost\r\n{JSON}");
-    for body in ["", "{}", "[[]]", "[null]", "[\"PING\"", "\u{0}"] {
-        let (status, _) = site.post(&json, body).await;
-        assert!((400..500).contains(&status), "{body:?} {status}");
+    for body in ["", "{}", "[[]]", "[null]", "[\"PING\"", "\u{0}", "[1.5]"] {
+        let (status, reason) = site.post(&json, body).await;
+        assert_eq!(status, 400, "{body:?} {reason}");
+        assert!(reason.starts_with("{\"error\":\""), "{reason}");
     }
+    let long = format!("[\"ECHO\", \"{}\"]", "x".repeat(1024 * 1024));
+    assert_eq!(site.post(&json, &long).await.0, 413);
+    let many = format!("[\"DEL\"{}]", ", \"k\"".repeat(20_000));
+    assert_eq!(site.post(&json, &many).await.0, 400);
     all_are_gone(&mut client).await;
 }
 
@@ -167,10 +172,13 @@ async fn a_token_stands_for_a_user() {
     assert!(own.contains("addr=127.0.0.1:") && own.contains(&format!(":{} ", site.port)), "{own}");
     assert_eq!(client.command(&["ACL", "SETUSER", "ann", "off"]).await, ok());
     assert_eq!(site.call(token, whoami()).await.0, 403);
-    assert_eq!(client.command(&["CONFIG", "SET", "http-token", "new"]).await, ok());
+    assert_eq!(client.command(&["CONFIG", "SET", "http-token", "new default"]).await, ok());
     assert_eq!(site.call(token, whoami()).await.0, 401);
-    let whole = site.call("authorization: Bearer new\r\n", whoami()).await;
-    assert_eq!(whole, (200, json!({"reply": "default"})));
+    let new = "authorization: Bearer new\r\n";
+    assert_eq!(site.call(new, whoami()).await, (200, json!({"reply": "default"})));
+    // Without a user it is for the metrics.
+    assert_eq!(client.command(&["CONFIG", "SET", "http-token", "new"]).await, ok());
+    assert_eq!(site.call(new, whoami()).await.0, 403);
     all_are_gone(&mut client).await;
 }
 
@@ -246,6 +254,43 @@ async fn a_stream_lasts_until_its_client_leaves_or_is_closed() {
     let headers = format!("host: localhost\r\n{JSON}connection: close\r\n");
     let (status, body) = response(site.send("/stream", &headers, r#"["NOSUCH"]"#).await).await;
     assert!(status == 400 && body.contains("unknown command"), "{status} {body}");
+    // The reply of a command without messages is all.
+    let (status, body) = response(site.send("/stream", &headers, r#"["RESET"]"#).await).await;
+    assert_eq!((status, &*body), (200, "\"RESET\"\n"));
+}
+
+/// Whoever holds as many streams as there may be, leaves places for checks.
+#[tokio::test]
+async fn streams_and_strangers_leave_places_for_checks() {
+    let site = Site::start(&["--http-token", "secret", "default"]).await;
+    let token = "authorization: Bearer secret\r\n";
+    let headers = format!("host: localhost\r\n{JSON}{token}");
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for _ in 0..100 {
+        let mut stream = site.send("/stream", &headers, r#"["SUBSCRIBE", "news"]"#).await;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.expect("a status");
+        match &status[9..] {
+            b"200" => open.push(stream),
+            b"503" => refused += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((open.len(), refused), (64, 36));
+    assert_eq!(site.call(token, json!(["PING"])).await.0, 200);
+    // A stranger's body is not read.
+    for headers in [format!("host: localhost\r\n{JSON}"), format!("host: a.example\r\n{JSON}")] {
+        let mut stream = TcpStream::connect(("127.0.0.1", site.port)).await.expect("the port");
+        let head = format!("POST /command HTTP/1.1\r\n{headers}content-length: 900000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("a head");
+        let (status, _) = response(stream).await;
+        assert!([401, 403].contains(&status), "{status}");
+    }
+    // Another token ends the streams of the former one.
+    let mut client = site.client().await;
+    assert_eq!(client.command(&["CONFIG", "SET", "http-token", "new default"]).await, ok());
+    assert_eq!(client.publish("news", "x").await, 64);
+    all_are_gone(&mut client).await;
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use crate::browsers::{result_of, texts};
 #[tokio::test]
 async fn an_operator_watches_and_changes_the_broker_on_every_screen() {
     let port = free_port().to_string();
-    let flags = ["--http-port", &port, "--http-token", "open-sesame", "--requirepass", "secret"];
+    let flags =
+        ["--requirepass", "secret", "--http-port", &port, "--http-token", "open-sesame", "default"];
     let server = Server::ours(&flags).await;
     let mut victim = server.client().await;
     assert_eq!(victim.command(&["CLIENT", "SETNAME", "victim"]).await, ok());
@@ -19,8 +20,12 @@ async fn an_operator_watches_and_changes_the_broker_on_every_screen() {
 
     assert!(texts(&result["rows"]).contains(&"ChatApp"), "{result}");
     let lines = texts(&result["lines"]);
-    assert!(lines.iter().all(|line| line.contains(r#""<b>hello</b> Donau"#)), "{lines:?}");
+    let message = r#"{"id":12345678901234567890,"text":"<b>hello</b> Donau"#;
+    assert!(lines.iter().all(|line| line.contains(message)), "{lines:?}");
     assert_eq!(result["markup"], Value::from(0));
+    let errors = texts(&result["errors"]);
+    assert!(errors[0].starts_with("ERR ") && errors[0] == errors[1], "{errors:?}");
+    assert_eq!(result["answer"], "maxclients is set");
     assert_eq!(texts(&result["faults"]), [] as [&str; 0]);
     victim.expect_closed().await;
     let mut client = server.client().await;

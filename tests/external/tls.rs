@@ -66,7 +66,7 @@ async fn curl_reaches_the_http_port_over_tls() {
                 .collect();
         }
         let port = ports[1].to_string();
-        let http = ["--http-port", &port, "--http-tls", "yes", "--http-token", "secret"];
+        let http = ["--http-port", &port, "--http-tls", "yes", "--http-token", "secret", "default"];
         let flags: Vec<&str> = flags.iter().map(String::as_str).chain(http).collect();
         let _server = Server::ours(&flags).await;
         let curl = async |scheme: &str, path: &str, more: &[&str]| {

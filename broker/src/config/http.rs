@@ -19,8 +19,9 @@ pub struct HttpSettings {
     pub bind: Vec<String>,
     /// The bearer token that `/metrics` and the console page ask for; none by default.
     pub token: Option<Vec<u8>>,
-    /// The user whose rights the console page has with the token; by default the default user.
-    pub user: String,
+    /// The user whose rights the console page has with the token. Without one, the token opens the
+    /// metrics only.
+    pub user: Option<String>,
     /// Whether the port speaks TLS, with the certificate of `tls-cert-file`.
     pub tls: bool,
     /// Names of this machine, beside its addresses and `localhost`, by which the console page may be
@@ -31,13 +32,6 @@ pub struct HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         let bind = ["127.0.0.1", "-::1"].map(str::to_owned).to_vec();
-        Self {
-            port: Port::None,
-            bind,
-            token: None,
-            user: "default".to_owned(),
-            tls: false,
-            names: Vec::new(),
-        }
+        Self { port: Port::None, bind, token: None, user: None, tls: false, names: Vec::new() }
     }
 }

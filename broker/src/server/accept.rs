@@ -76,6 +76,9 @@ enum Socket {
     Tls(std::net::TcpStream, OwnedSemaphorePermit),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixStream, Address, Address),
+    /// Of the process with itself, for a client with these addresses.
+    #[cfg(all(not(unix), feature = "http"))]
+    Within(StdStream, Address, Address),
 }
 
 /// A place among `maxclients` and among the connections of one worker. It is taken before the
@@ -206,7 +209,7 @@ impl Accepted {
         #[cfg(unix)]
         let socket = Socket::Unix(stream, peer, local);
         #[cfg(not(unix))]
-        let socket = Socket::Tcp(stream);
+        let socket = Socket::Within(stream, peer, local);
         Self { socket, admission, user }
     }
 }
@@ -239,6 +242,10 @@ impl Socket {
             #[cfg(unix)]
             Self::Unix(stream, peer, local) => {
                 Ok((Stream::Unix(UnixStream::from_std(stream)?), peer, local))
+            }
+            #[cfg(all(not(unix), feature = "http"))]
+            Self::Within(stream, peer, local) => {
+                Ok((Stream::Tcp(TcpStream::from_std(stream)?), peer, local))
             }
         }
     }
@@ -363,7 +370,8 @@ fn refuse(worker: &Worker, stream: &Stream, text: &[u8]) -> io::Result<()> {
     .map(|_| ())
 }
 
-fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
+/// Sets the options of a client's socket.
+pub(crate) fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
     stream.set_nodelay(true)?;
     if !config.tcp_keepalive.is_zero() {
         // As Redis: three probes, a third of the time apart.

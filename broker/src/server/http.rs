@@ -8,13 +8,14 @@ mod calls;
 mod console;
 mod json;
 mod local_client;
+mod words;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ use tracing::{debug, info, warn};
 
 use crate::commands::metrics::metrics;
 use crate::keyspace::Report;
+use crate::server::accept::tune;
 use crate::server::worker::WorkerHandle;
 use crate::session::server_state::ServerState;
 
@@ -56,6 +58,10 @@ pub(crate) struct Http {
 pub(super) struct Sources {
     server: Arc<ServerState>,
     workers: Arc<[WorkerHandle]>,
+    /// Places for streams. They leave others for checks and metrics.
+    streams: Arc<Semaphore>,
+    /// Bytes of requests that are read and run at once.
+    requests: Arc<Semaphore>,
     /// The last known figures of the keys, for the time in which a script is late.
     keys: Mutex<Option<Arc<Report>>>,
 }
@@ -65,8 +71,9 @@ pub(super) struct Sources {
 struct Connection {
     /// The client's address and our own.
     ends: (SocketAddr, SocketAddr),
-    /// Whether it may live longer than [`CONNECTION_TIME_MAX`].
-    is_kept: Arc<AtomicBool>,
+    /// The steps of a stream on this connection. While it makes some, it may live longer than
+    /// [`CONNECTION_TIME_MAX`].
+    steps: Arc<AtomicU64>,
 }
 
 /// Connections at once. Further ones wait in the backlog of the kernel.
@@ -80,6 +87,10 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// A connection is closed after this time, so that no client holds one for good. Monitoring systems
 /// open another one. One with a stream of messages lives as long as its client.
 const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
+/// Streams at once.
+const STREAMS_MAX: usize = 64;
+/// Bytes of requests at once. Further ones wait.
+const REQUEST_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Maximum wait for the figures of the keys. Then the last ones serve.
 const REPORT_TIME_MAX: Duration = Duration::from_secs(1);
 /// A thread that does not answer in this time is stuck. A script that has not become late may hold
@@ -99,7 +110,13 @@ impl Http {
         let addresses = listeners.iter().map(|(_, address)| *address).collect();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let scheme = if server.settings.get().http.tls { "https" } else { "http" };
-        let sources = Sources { server: server.clone(), workers, keys: Mutex::default() };
+        let sources = Sources {
+            server: server.clone(),
+            workers,
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            requests: Arc::new(Semaphore::new(REQUEST_BYTES_MAX)),
+            keys: Mutex::default(),
+        };
         let app = Router::new()
             .route("/metrics", get(show_metrics))
             .route("/healthz", get(check))
@@ -155,10 +172,12 @@ async fn accept(
 }
 
 async fn serve(stream: TcpStream, app: Router, server: Arc<ServerState>) {
-    let _ = stream.set_nodelay(true);
+    let config = server.settings.get();
+    // It is served without these options as well.
+    let _ = tune(&stream, &config);
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
-    let connection = Connection { ends: (peer, local), is_kept: Arc::default() };
-    if !server.settings.get().http.tls {
+    let connection = Connection { ends: (peer, local), steps: Arc::default() };
+    if !config.http.tls {
         return converse(stream, connection, app).await;
     }
     let Some(material) = server.tls.material() else { return };
@@ -175,7 +194,7 @@ async fn converse(
     connection: Connection,
     app: Router,
 ) {
-    let is_kept = connection.is_kept.clone();
+    let steps = connection.steps.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(connection.clone());
@@ -187,12 +206,14 @@ async fn converse(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let ended = match timeout(CONNECTION_TIME_MAX, connection.as_mut()).await {
-        Err(_) if is_kept.load(Ordering::Relaxed) => connection.await,
-        ended => ended.unwrap_or(Ok(())),
-    };
-    if let Err(error) = ended {
-        debug!(%error, "http connection failed");
+    loop {
+        let before = steps.load(Ordering::Relaxed);
+        match timeout(CONNECTION_TIME_MAX, connection.as_mut()).await {
+            // A stream goes on.
+            Err(_) if steps.load(Ordering::Relaxed) != before => {}
+            Err(_) | Ok(Ok(())) => return,
+            Ok(Err(error)) => return debug!(%error, "http connection failed"),
+        }
     }
 }
 
@@ -242,9 +263,9 @@ fn has_token(headers: &HeaderMap, token: &[u8]) -> bool {
 }
 
 impl Connection {
-    /// Lets the connection live as long as its client wants.
-    fn keep(&self) {
-        self.is_kept.store(true, Ordering::Relaxed);
+    /// Notes that a stream on this connection goes on.
+    fn progresses(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::accept::{Accepted, Admission, PROTECTED, TOO_MANY_CLIENTS, is_protected};
+use super::accept::{Accepted, Admission, TOO_MANY_CLIENTS};
 use super::worker::{WorkerHandle, least_busy};
 use crate::address::Address;
 use crate::session::server_state::ServerState;
@@ -31,7 +31,7 @@ pub(super) struct Origin {
 }
 
 /// Connects a client to the least busy worker. Returns the text of the refusal if there is no place for
-/// it, or if protected mode refuses its address.
+/// it. Protected mode is not asked.
 pub(super) fn connect(
     server: &Arc<ServerState>,
     workers: &[WorkerHandle],
@@ -39,9 +39,6 @@ pub(super) fn connect(
 ) -> io::Result<Result<LocalStream, &'static [u8]>> {
     let config = server.settings.get();
     let (peer, local) = (Address::Tcp(origin.peer), Address::Tcp(origin.local));
-    if origin.user.is_none() && is_protected(server, &config, &peer) {
-        return Ok(Err(refuse(server, PROTECTED)));
-    }
     let worker = &workers[least_busy(workers)];
     let Some(admission) = Admission::take(server, worker, config.maxclients) else {
         return Ok(Err(refuse(server, TOO_MANY_CLIENTS)));
@@ -54,9 +51,15 @@ pub(super) fn connect(
     Ok(Ok(ours))
 }
 
-fn refuse(server: &ServerState, text: &'static [u8]) -> &'static [u8] {
+/// Counts a refusal, and returns its text.
+pub(super) fn refuse(server: &ServerState, text: &'static [u8]) -> &'static [u8] {
     server.broker.stats().connections_rejected.add(1);
     text
+}
+
+/// Returns the text of a refusal, without the marks of the protocol.
+pub(super) fn reason(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim_matches(['-', '\r', '\n']).to_owned()
 }
 
 #[cfg(unix)]

@@ -37,18 +37,17 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         name: "http-token",
         change: Change::Free,
         is_shown: true,
-        expects: "a token and a user, the default user if there is none, or \"\" for no token",
+        expects: "a token, then a user if it is to open the console page, or \"\" for none",
         kind: Kind::List {
             get: |config| {
                 let HttpSettings { token, user, .. } = &config.http;
                 let token = token.clone().unwrap_or_default();
-                let user = (*user != HttpSettings::default().user).then(|| user.clone().into());
-                [Some(token), user].into_iter().flatten().collect()
+                [Some(token), user.clone().map(String::into_bytes)].into_iter().flatten().collect()
             },
             set: |config, values| {
                 let (token, user) = match values {
-                    [token] => (token, HttpSettings::default().user),
-                    [token, user] => (token, text(user)),
+                    [token] => (token, None),
+                    [token, user] => (token, Some(text(user))),
                     _ => return Err(Invalid::ArgumentCount),
                 };
                 config.http.token = (!token.is_empty()).then(|| token.clone());

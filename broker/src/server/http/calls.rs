@@ -2,45 +2,55 @@
 //! scripts.
 //!
 //! A page of a foreign site must not reach the broker through the browser of somebody who may. So the
-//! host must be an address or a known name, and the origin, if there is one, the same host.
+//! host must be an address or a known name, and the origin, if there is one, the same host. The body
+//! is read only after its caller is known.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::{FromRequestParts, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::{Extension, Json};
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use resp::value::Value;
-use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::json::{json as as_json, lossy};
 use super::local_client::{LocalClient, NoReply};
+use super::words::{WORDS_MAX, Words};
 use super::{Connection, EXPECTED_TOKEN, Sources, has_token};
+use crate::address::Address;
 use crate::config::Config;
-use crate::server::within::Origin;
+use crate::server::accept::{PROTECTED, is_protected};
+use crate::server::within::{self, Origin};
 
 /// A request that may run commands.
 pub(super) struct Caller(Origin);
 
 /// The response to a caller that gets no reply.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     status: StatusCode,
     reason: String,
 }
 
-/// A word of a command.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum Word {
-    Text(String),
-    Number(serde_json::Number),
-}
+/// Maximum size of a request. As words it takes several times as much.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Maximum time in which a request arrives.
+const BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// A stream without messages has an empty line after this time, so that a connection that is gone is
+/// noticed.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+/// Reason of a caller that has not logged in, in Redis' words.
+const NO_LOGIN: &str = "NOAUTH Authentication required.";
 
 impl FromRequestParts<Arc<Sources>> for Caller {
     type Rejection = Refusal;
@@ -50,14 +60,22 @@ impl FromRequestParts<Arc<Sources>> for Caller {
         sources: &Arc<Sources>,
     ) -> Result<Self, Refusal> {
         let config = sources.server.settings.get();
-        if let Err(reason) = check_host(&parts.headers, &config.http.names) {
-            return Err(Refusal::new(StatusCode::FORBIDDEN, reason));
-        }
+        check_host(&parts.headers, &config.http.names)
+            .map_err(|reason| Refusal::new(StatusCode::FORBIDDEN, reason))?;
         let user = user(&parts.headers, sources, &config)?;
         let Some(connection) = parts.extensions.get::<Connection>() else {
             return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "no address is known"));
         };
         let (peer, local) = connection.ends;
+        if user.is_none() {
+            if is_protected(&sources.server, &config, &Address::Tcp(peer)) {
+                let text = within::refuse(&sources.server, PROTECTED);
+                return Err(Refusal::new(StatusCode::FORBIDDEN, within::reason(text)));
+            }
+            if !sources.server.users.is_open() {
+                return Err(Refusal::new(StatusCode::UNAUTHORIZED, NO_LOGIN));
+            }
+        }
         Ok(Self(Origin { peer, local, user }))
     }
 }
@@ -66,54 +84,125 @@ impl FromRequestParts<Arc<Sources>> for Caller {
 pub(super) async fn run_command(
     State(sources): State<Arc<Sources>>,
     Caller(origin): Caller,
-    Json(words): Json<Vec<Word>>,
-) -> Response {
-    match call(&sources, origin, words).await {
-        Ok((_, reply)) => Json(json!({ "reply": as_json(&reply) })).into_response(),
-        Err(refusal) => refusal.into_response(),
-    }
+    request: Request,
+) -> Result<Response, Refusal> {
+    let (words, memory) = read(&sources, request).await?;
+    let (_, reply) = call(&sources, origin, words).await?;
+    drop(memory);
+    Ok(Json(json!({ "reply": as_json(&reply) })).into_response())
 }
 
 /// Runs a command such as `SUBSCRIBE`, and returns what arrives until the client leaves, each as a line
-/// of JSON.
+/// of JSON. The reply of any other command is the only line.
 pub(super) async fn run_stream(
     State(sources): State<Arc<Sources>>,
     Extension(connection): Extension<Connection>,
     Caller(origin): Caller,
-    Json(words): Json<Vec<Word>>,
-) -> Response {
-    match call(&sources, origin, words).await {
-        Ok((client, reply)) => {
-            connection.keep();
-            let lines = stream::unfold((client, Some(reply)), |(mut client, reply)| async move {
-                let lines = client.lines(reply).await.ok()?;
-                Some((Ok::<_, std::convert::Infallible>(lines), (client, None)))
-            });
-            let content = [(header::CONTENT_TYPE, "application/x-ndjson")];
-            (content, Body::from_stream(lines)).into_response()
+    request: Request,
+) -> Result<Response, Refusal> {
+    let Ok(place) = sources.streams.clone().try_acquire_owned() else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open"));
+    };
+    let (words, memory) = read(&sources, request).await?;
+    let is_monitor = words.0.first().is_some_and(|word| word.eq_ignore_ascii_case(b"monitor"));
+    let (client, reply) = call(&sources, origin, words).await?;
+    drop(memory);
+    let content = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    if !is_monitor && !matches!(reply, Value::Push(_)) {
+        return Ok((content, format!("{}\n", as_json(&reply))).into_response());
+    }
+    let lines = lines(sources, connection, client, reply, place);
+    Ok((content, Body::from_stream(lines)).into_response())
+}
+
+/// Returns the lines of a stream. It ends with its client, and when the settings name another token.
+fn lines(
+    sources: Arc<Sources>,
+    connection: Connection,
+    client: LocalClient,
+    reply: Value,
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    let begun_by = access(&sources);
+    stream::unfold((client, Some(reply), place), move |(mut client, reply, place)| {
+        let (sources, connection, known) = (sources.clone(), connection.clone(), begun_by.clone());
+        async move {
+            connection.progresses();
+            let lines = match timeout(HEARTBEAT, client.lines(reply)).await {
+                Ok(lines) => lines.ok()?,
+                Err(_) => Bytes::from_static(b"\n"),
+            };
+            (access(&sources) == known).then_some((Ok(lines), (client, None, place)))
         }
-        Err(refusal) => refusal.into_response(),
+    })
+}
+
+/// Returns the token and the user of the settings.
+fn access(sources: &Sources) -> (Option<Vec<u8>>, Option<String>) {
+    let config = sources.server.settings.get();
+    (config.http.token.clone(), config.http.user.clone())
+}
+
+/// Reads the words of a command, and returns them with their share of the memory for requests.
+async fn read(
+    sources: &Sources,
+    request: Request,
+) -> Result<(Words, OwnedSemaphorePermit), Refusal> {
+    let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|content| {
+        let kind = content.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    });
+    if !is_json {
+        // Browsers send other types for foreign pages without a question.
+        let reason = "expected the content type application/json";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+    }
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<u32>().ok());
+    let Some(length) = length else {
+        return Err(Refusal::new(StatusCode::LENGTH_REQUIRED, "expected a content length"));
+    };
+    let too_large = || {
+        let reason = format!("expected at most {BODY_BYTES_MAX} bytes and {WORDS_MAX} words");
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, reason)
+    };
+    if length as usize > BODY_BYTES_MAX {
+        return Err(too_large());
+    }
+    let reading = async {
+        let memory = sources.requests.clone().acquire_many_owned(length).await.ok();
+        let body = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| too_large())?;
+        Ok(memory.map(|memory| (body, memory)))
+    };
+    let (body, memory) = match timeout(BODY_TIME_MAX, reading).await {
+        Ok(Ok(Some(read))) => read,
+        Ok(Err(refusal)) => return Err(refusal),
+        Ok(Ok(None)) | Err(_) => {
+            let reason = "the request did not arrive in time";
+            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason));
+        }
+    };
+    match serde_json::from_slice::<Words>(&body) {
+        Ok(words) if !words.0.is_empty() => Ok((words, memory)),
+        Ok(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "expected the words of a command")),
+        Err(error) => Err(Refusal::new(StatusCode::BAD_REQUEST, error.to_string())),
     }
 }
 
-/// Runs a command, and returns the client with its reply; an error of the broker is a response.
+/// Runs a command, and returns the client with its reply; an error of the broker is a refusal.
 async fn call(
     sources: &Sources,
     origin: Origin,
-    words: Vec<Word>,
+    Words(words): Words,
 ) -> Result<(LocalClient, Value), Refusal> {
-    if words.is_empty() {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "expected the words of a command"));
-    }
-    let words: Vec<Vec<u8>> = words.into_iter().map(Word::into_bytes).collect();
-    match LocalClient::call(sources, origin, &words).await {
+    match LocalClient::call(sources, origin, words).await {
         Ok((_, Value::Error(text))) => Err(Refusal::new(status(&text), lossy(&text))),
         Ok(called) => Ok(called),
         Err(error) => Err(Refusal::new(error.status(), error.to_string())),
     }
 }
 
-/// Returns the user of the token; none if the settings name no token.
+/// Returns the user of the token; none if the settings have no token.
 fn user(
     headers: &HeaderMap,
     sources: &Sources,
@@ -123,11 +212,14 @@ fn user(
     if !has_token(headers, token) {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, EXPECTED_TOKEN));
     }
-    let name = config.http.user.as_bytes();
-    match sources.server.users.get(name).filter(|user| user.is_enabled()) {
-        Some(_) => Ok(Some(name.into())),
+    let Some(name) = &config.http.user else {
+        let reason = "http-token names no user, so the token opens the metrics only";
+        return Err(Refusal::new(StatusCode::FORBIDDEN, reason));
+    };
+    match sources.server.users.get(name.as_bytes()).filter(|user| user.is_enabled()) {
+        Some(_) => Ok(Some(name.as_bytes().into())),
         None => {
-            let reason = format!("the user '{}' of http-token is off or missing", config.http.user);
+            let reason = format!("the user '{name}' of http-token is off or missing");
             Err(Refusal::new(StatusCode::FORBIDDEN, reason))
         }
     }
@@ -177,16 +269,9 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let challenge = (self.status == StatusCode::UNAUTHORIZED)
             .then_some(AppendHeaders([(header::WWW_AUTHENTICATE, "Bearer")]));
-        (self.status, challenge, Json(json!({ "error": self.reason }))).into_response()
-    }
-}
-
-impl Word {
-    fn into_bytes(self) -> Vec<u8> {
-        match self {
-            Self::Text(text) => text.into_bytes(),
-            Self::Number(number) => number.to_string().into_bytes(),
-        }
+        // The body may be unread, so the next request could not be found.
+        let close = AppendHeaders([(header::CONNECTION, "close")]);
+        (self.status, challenge, close, Json(json!({ "error": self.reason }))).into_response()
     }
 }
 
@@ -230,13 +315,5 @@ mod tests {
             assert!(check(host, None).is_err(), "{host}");
         }
         assert!(check_host(&HeaderMap::new(), &[]).is_err());
-    }
-
-    #[test]
-    fn words_are_texts_and_numbers() {
-        let words: Vec<Word> = serde_json::from_str(r#"["SET", "k", 10, -1.5]"#).expect("words");
-        let words: Vec<_> = words.into_iter().map(Word::into_bytes).collect();
-        assert_eq!(words, [&b"SET"[..], b"k", b"10", b"-1.5"]);
-        assert!(serde_json::from_str::<Vec<Word>>("[[]]").is_err());
     }
 }

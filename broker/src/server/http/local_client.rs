@@ -34,7 +34,7 @@ pub(super) enum NoReply {
     Late,
     #[error("the reply has more than {} MB", REPLY_BYTES_MAX / 1024 / 1024)]
     TooLong,
-    #[error("{0}")]
+    #[error("the connection within the broker failed")]
     Failed(#[from] io::Error),
     #[error("{0}")]
     Invalid(#[from] InvalidReply),
@@ -51,12 +51,10 @@ impl LocalClient {
     pub(super) async fn call(
         sources: &Sources,
         origin: Origin,
-        words: &[Vec<u8>],
+        words: Vec<Vec<u8>>,
     ) -> Result<(Self, Value), NoReply> {
         let stream = within::connect(&sources.server, &sources.workers, origin)?;
-        let stream = stream.map_err(|text| {
-            NoReply::Refused(String::from_utf8_lossy(text).trim_matches(['-', '\r', '\n']).into())
-        })?;
+        let stream = stream.map_err(|text| NoReply::Refused(within::reason(text)))?;
         let limits = Limits { bulk_bytes_max: REPLY_BYTES_MAX, ..Limits::default() };
         let decoder = Decoder::new(limits);
         let mut client = Self { stream, decoder, buffer: BytesMut::new() };
@@ -65,10 +63,16 @@ impl LocalClient {
             // Maps and doubles have types of their own there. A client that may not say so, as one
             // without a login, gets the reply of the command nevertheless.
             encode(&mut requests, &["HELLO", "3", "SETNAME", "http"]);
-            encode(&mut requests, words);
-            client.stream.write_all(&requests).await?;
-            let _hello = client.next().await?;
-            client.next().await
+            encode(&mut requests, &words);
+            drop(words);
+            // Without a success there may be a reply nevertheless, with the reason.
+            let written = client.stream.write_all(&requests).await;
+            drop(requests);
+            let hello = client.next().await?;
+            match client.next().await {
+                Err(NoReply::Closed | NoReply::Failed(_)) if written.is_err() => Ok(hello),
+                reply => reply,
+            }
         };
         let reply = timeout(REPLY_TIME_MAX, replied).await.map_err(|_| NoReply::Late)??;
         Ok((client, reply))

@@ -21,7 +21,7 @@ const units = ["", "k", "M", "G", "T"];
 /** Writes a number in at most four characters and a unit. */
 function short(number) {
   let unit = 0;
-  for (; Math.abs(number) >= 10000 && unit + 1 < units.length; unit++) number /= 1000;
+  for (; number >= 10000 && unit + 1 < units.length; unit++) number /= 1000;
   return `${Math.round(number)}${units[unit]}`;
 }
 
@@ -55,11 +55,56 @@ async function command(...words) {
   return (await (await send("command", words)).json()).reply;
 }
 
-function trouble(error) {
-  byId("trouble").hidden = !error;
-  byId("trouble").textContent = error
-    ? error instanceof BrokerError ? error.message : "The broker does not answer."
-    : "";
+/** Shows an error at a place, or removes it. */
+function trouble(place, error) {
+  place.hidden = !error;
+  const text = error instanceof BrokerError ? error.message : "The broker does not answer.";
+  const shown = error ? text : "";
+  // An unchanged text is not read aloud again.
+  if (place.textContent !== shown) place.textContent = shown;
+}
+
+/** Runs a step, and shows its failure in its view until it works. Returns whether it worked. */
+async function attempt(view, step) {
+  const place = view === "head" ? byId("trouble") : document.querySelector(`#${view} > .trouble`);
+  try {
+    await step();
+    trouble(place, null);
+    return true;
+  } catch (error) {
+    if (error.name !== "AbortError") trouble(place, error);
+    return false;
+  }
+}
+
+/**
+ * Shows items as rows of a table. A row stays the same element while its item is there, so that it keeps
+ * the focus.
+ */
+function showRows(body, items, key, fill) {
+  const known = new Map([...body.children].map((row) => [row.dataset.key, row]));
+  items.forEach((item, at) => {
+    const name = String(key(item));
+    const row = known.get(name) ?? make("tr");
+    known.delete(name);
+    row.dataset.key = name;
+    fill(row, item);
+    if (body.children[at] !== row) {
+      const focused = row.contains(document.activeElement) ? document.activeElement : null;
+      body.insertBefore(row, body.children[at] ?? null);
+      focused?.focus();
+    }
+  });
+  known.forEach((row) => row.remove());
+}
+
+/** Sets the text of a cell of a row. */
+function cell(row, at, text, className, title = "") {
+  while (row.children.length <= at) row.append(make("td"));
+  const found = row.children[at];
+  if (found.textContent !== String(text)) found.textContent = text;
+  found.className = className;
+  found.title = title;
 }
 
 byId("login").addEventListener("submit", (event) => {
@@ -69,6 +114,7 @@ byId("login").addEventListener("submit", (event) => {
   byId("token").value = "";
   byId("login").hidden = true;
   tick();
+  if (view === "settings") attempt("settings", showSettings);
 });
 
 // --- The figures at the top ---
@@ -109,15 +155,20 @@ function graph(rates) {
   const space = "http://www.w3.org/2000/svg";
   const span = Math.max(60, rates.length);
   const svg = document.createElementNS(space, "svg");
-  const top = Math.max(1, ...rates);
+  const top = Math.max(1, ...rates.map((rate) => rate ?? 0));
   svg.setAttribute("viewBox", `0 0 ${span} 100`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `at most ${Math.round(top)} messages a second`);
   const path = document.createElementNS(space, "path");
   const first = span - rates.length;
-  const points = rates.map((rate, at) => `${first + at} ${98 - 96 * rate / top}`);
-  path.setAttribute("d", `M${points.join("L")}`);
+  // A second without a rate leaves a gap.
+  const points = rates.map((rate, at) => {
+    if (rate === null) return "";
+    const begins = at === 0 || rates[at - 1] === null;
+    return `${begins ? "M" : "L"}${first + at} ${98 - 96 * rate / top}`;
+  });
+  path.setAttribute("d", points.join(""));
   svg.append(path);
   return svg;
 }
@@ -127,9 +178,12 @@ async function showChannels() {
   const now = Math.floor(performance.now() / 1000);
   for (const row of rows) {
     const history = histories.get(row.channel) ?? { rates: [], second: now - 1 };
-    // A page in the background is asked less often.
-    const missed = Math.min(now - history.second, HISTORY_SECONDS);
-    for (let second = 0; second < missed; second++) history.rates.push(row["messages-per-sec"]);
+    // While a page is in the background, or the channel is not shown, its rates are unknown.
+    const passed = Math.min(now - history.second, HISTORY_SECONDS);
+    const isKnown = passed <= 2;
+    for (let second = 1; second <= passed; second++) {
+      history.rates.push(isKnown || second === passed ? row["messages-per-sec"] : null);
+    }
     history.rates = history.rates.slice(-HISTORY_SECONDS);
     history.second = now;
     histories.set(row.channel, history);
@@ -138,19 +192,20 @@ async function showChannels() {
     if (now - history.second > HISTORY_SECONDS) histories.delete(channel);
   }
   byId("no-channels").hidden = rows.length > 0;
-  byId("channel-rows").replaceChildren(...rows.map((row) => {
-    const number = (name) => make("td", { className: "number", textContent: short(row[name] ?? 0) });
-    const channel = make("td", { className: "name", textContent: row.channel, title: row.channel });
-    const graphed = make("td", {}, graph(histories.get(row.channel).rates));
-    return make("tr", {}, channel, graphed, number("messages-per-sec"), number("bytes-in-per-sec"),
-      number("bytes-out-per-sec"), number("receivers"), number("dropped"));
-  }));
+  showRows(byId("channel-rows"), rows, (row) => row.channel, (row, rate) => {
+    cell(row, 0, rate.channel, "name", rate.channel);
+    cell(row, 1, "", "");
+    row.children[1].replaceChildren(graph(histories.get(rate.channel).rates));
+    const names = ["messages-per-sec", "bytes-in-per-sec", "bytes-out-per-sec", "receivers", "dropped"];
+    names.forEach((name, at) => cell(row, at + 2, short(rate[name] ?? 0), "number"));
+  });
 }
 
 // --- Messages ---
 
-/** The lines of the tap, the newest first. */
+/** The lines of the tap, the newest first, and those that wait for the end of a pause. */
 let lines = [];
+let held = [];
 let tap = null;
 let isPaused = false;
 
@@ -160,25 +215,41 @@ function hue(text) {
   return hash;
 }
 
+/** Reads a line of the tap. The payload stays as the broker wrote it: numbers of JSON may be larger than ours. */
+function readLine(raw) {
+  const line = JSON.parse(raw);
+  const begin = raw.indexOf(',"payload":') + ',"payload":'.length;
+  const rest = raw.slice(begin, raw.lastIndexOf(',"lost":'));
+  const payload = line.truncated ? rest.replace(/,"truncated":true$/, "") : rest;
+  return { ...line, raw, text: typeof line.payload === "string" ? line.payload : payload };
+}
+
 function showLine(line) {
-  const text = typeof line.payload === "string" ? line.payload : JSON.stringify(line.payload);
+  const cut = line.truncated ? ", cut" : "";
   const lost = line.lost ? ` (${line.lost} lost before)` : "";
   const item = make("li", {},
     make("time", { textContent: line.time.slice(11, 23) }),
     make("b", { textContent: line.channel }),
-    make("span", { className: "kind", textContent: `${line.kind}, ${line.bytes} B${lost}` }),
-    text);
+    make("span", { className: "kind", textContent: `${line.kind}, ${line.bytes} B${cut}${lost}` }),
+    line.text);
   item.style.setProperty("--hue", hue(line.channel));
   const { name, addr } = line.publisher ?? {};
   item.title = `from ${name || addr || "the broker"} to ${line.receivers}`;
   return item;
 }
 
+/** Shows lines that have arrived, in the order of their arrival. */
 function addLines(added) {
-  if (isPaused || added.length === 0) return;
-  lines = [...added.reverse(), ...lines].slice(0, LINES_MAX);
+  if (isPaused) {
+    held = [...held, ...added].slice(-LINES_MAX);
+    showPause();
+    return;
+  }
+  if (added.length === 0) return;
+  const newest = added.toReversed().slice(0, LINES_MAX);
+  lines = [...newest, ...lines].slice(0, LINES_MAX);
   byId("no-lines").hidden = true;
-  byId("lines").prepend(...added.slice(0, LINES_MAX).map(showLine));
+  byId("lines").prepend(...newest.map(showLine));
   while (byId("lines").children.length > LINES_MAX) byId("lines").lastChild.remove();
 }
 
@@ -190,8 +261,9 @@ async function runTap(pattern, signal) {
     if (done) throw new BrokerError("The broker has ended the tap.");
     const texts = (rest + value).split("\n");
     rest = texts.pop();
-    const messages = texts.map((text) => JSON.parse(text)).filter(([kind]) => kind === "pmessage");
-    addLines(messages.map(([, , , text]) => JSON.parse(text)));
+    // An empty line only shows that the connection is there.
+    const messages = texts.filter(Boolean).map((text) => JSON.parse(text));
+    addLines(messages.filter(([kind]) => kind === "pmessage").map(([, , , text]) => readLine(text)));
   }
 }
 
@@ -203,8 +275,15 @@ function tapRuns(is) {
 
 function pause(is) {
   isPaused = is;
-  byId("tap-pause").setAttribute("aria-pressed", is);
-  byId("tap-pause").textContent = is ? "Go on" : "Pause";
+  const waiting = held;
+  held = [];
+  if (!is) addLines(waiting);
+  showPause();
+}
+
+function showPause() {
+  byId("tap-pause").setAttribute("aria-pressed", isPaused);
+  byId("tap-pause").textContent = isPaused ? `Go on (${held.length} waiting)` : "Pause";
 }
 
 byId("tap").addEventListener("submit", async (event) => {
@@ -215,11 +294,7 @@ byId("tap").addEventListener("submit", async (event) => {
   }
   tap = new AbortController();
   tapRuns(true);
-  try {
-    await runTap(byId("tap-pattern").value, tap.signal);
-  } catch (error) {
-    if (error.name !== "AbortError") trouble(error);
-  }
+  await attempt("messages", () => runTap(byId("tap-pattern").value, tap.signal));
   tap = null;
   tapRuns(false);
 });
@@ -227,6 +302,8 @@ byId("tap").addEventListener("submit", async (event) => {
 byId("tap-pause").addEventListener("click", () => pause(!isPaused));
 byId("tap-clear").addEventListener("click", () => {
   lines = [];
+  held = [];
+  showPause();
   byId("lines").replaceChildren();
   byId("no-lines").hidden = false;
 });
@@ -242,13 +319,13 @@ function save(name, type, text) {
 /** Writes a field of CSV. A quote in front keeps spreadsheets from running it as a formula. */
 function csv(value) {
   const text = typeof value === "string" ? value : JSON.stringify(value ?? "");
-  return `"${(/^[=+\-@\t\r]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
+  return `"${(/^\s*[=+\-@]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 
 byId("tap-json").addEventListener("click", () =>
-  save("messages.json", "application/json", JSON.stringify(lines, null, 1)));
+  save("messages.json", "application/json", `[${lines.map((line) => line.raw).join(",\n")}]\n`));
 byId("tap-csv").addEventListener("click", () => {
-  const columns = ["time", "channel", "kind", "bytes", "receivers", "payload"];
+  const columns = ["time", "channel", "kind", "bytes", "receivers", "text", "truncated", "lost"];
   const rows = lines.map((line) => columns.map((column) => csv(line[column])).join(","));
   save("messages.csv", "text/csv", [columns.join(","), ...rows, ""].join("\r\n"));
 });
@@ -275,50 +352,63 @@ function clients(list) {
     })));
 }
 
+/** Returns the subscriptions of all kinds. */
+function subscriptions({ sub, psub, ssub = 0 }) {
+  return Number(sub) + Number(psub) + Number(ssub);
+}
+
 async function close(client) {
   if (!confirm(`Close client ${client.id}, ${client.name || client.addr}?`)) return;
-  try {
+  await attempt("clients", async () => {
     await command("CLIENT", "KILL", "ID", client.id);
     await showClients();
-  } catch (error) {
-    trouble(error);
-  }
+  });
 }
 
 async function showClients() {
   const all = clients(await command("CLIENT", "LIST"));
   const order = byId("client-order").value;
-  all.sort((a, b) => b[order] - a[order] || a.id - b.id);
+  const value = (client) => order === "sub" ? subscriptions(client) : Number(client[order] ?? 0);
+  all.sort((a, b) => value(b) - value(a) || a.id - b.id);
   const count = all.length > CLIENTS_MAX ? `the first ${CLIENTS_MAX} of ${all.length}` : all.length;
   byId("client-count").textContent = `${count} clients`;
-  byId("client-rows").replaceChildren(...all.slice(0, CLIENTS_MAX).map((client) => {
-    const number = (text, isBad) =>
-      make("td", { className: isBad ? "number alarm" : "number", textContent: text });
-    const text = (value) => make("td", { className: "name", textContent: value, title: value });
-    const subscriptions = Number(client.sub) + Number(client.psub) + Number(client.ssub ?? 0);
-    const button = make("button", { textContent: "Close" });
-    button.addEventListener("click", () => close(client));
-    return make("tr", {}, number(client.id), text(client.name), text(client.user), text(client.addr),
-      number(subscriptions), number(short(client.omem), client.omem > 0),
-      number(`${client.lag ?? 0} ms`, client.lag > 1000), number(short(client["tot-net-out"] ?? 0)),
-      number(`${client.age} s`), make("td", {}, button));
-  }));
+  showRows(byId("client-rows"), all.slice(0, CLIENTS_MAX), (client) => client.id, (row, client) => {
+    cell(row, 0, client.id, "number");
+    ["name", "user", "addr"].forEach((name, at) => {
+      cell(row, at + 1, client[name], "name", client[name]);
+    });
+    cell(row, 4, subscriptions(client), "number");
+    cell(row, 5, short(client.omem), client.omem > 0 ? "number alarm" : "number");
+    cell(row, 6, `${client.lag ?? 0} ms`, client.lag > 1000 ? "number alarm" : "number");
+    cell(row, 7, short(client["tot-net-out"] ?? 0), "number");
+    cell(row, 8, `${client.age} s`, "number");
+    if (row.children.length === 9) {
+      const button = make("button", { textContent: "Close" });
+      button.addEventListener("click", () => close(client));
+      row.append(make("td", {}, button));
+    }
+  });
 }
 
-byId("client-order").addEventListener("change", () => showClients().catch(trouble));
+byId("client-order").addEventListener("change", () => attempt("clients", showClients));
 
 // --- Settings ---
 
 async function showSettings() {
+  // Those of another user must not stay.
+  byId("setting-rows").replaceChildren();
+  byId("setting-result").textContent = "";
   const values = await command("CONFIG", "GET", ...SETTINGS);
   byId("setting-rows").replaceChildren(...SETTINGS.filter((name) => name in values).map((name) => {
-    const value = make("input", { value: values[name], name, spellcheck: false });
-    const button = make("button", { textContent: "Set" });
-    button.addEventListener("click", (event) => {
+    const value = make("input", { value: values[name], id: `setting-${name}`, spellcheck: false });
+    const label = make("label", { htmlFor: value.id }, make("code", { textContent: name }));
+    // A form for each, so that Enter sets this one.
+    const form = make("form", {}, label, value, make("button", { textContent: "Set" }));
+    form.addEventListener("submit", (event) => {
       event.preventDefault();
       apply(`${name} is set`, "CONFIG", "SET", name, value.value);
     });
-    return make("label", {}, make("code", { textContent: name }), value, button);
+    return form;
   }));
 }
 
@@ -332,26 +422,37 @@ async function apply(done, ...words) {
   }
 }
 
-byId("setting-rows").addEventListener("submit", (event) => event.preventDefault());
 byId("rewrite").addEventListener("click", () => apply("The file is written", "CONFIG", "REWRITE"));
 
 // --- Views ---
 
-const views = { channels: showChannels, messages: () => {}, clients: showClients, settings: () => {} };
+const tabs = [...document.querySelectorAll("[role=tab]")];
 let view = "channels";
 
-for (const button of document.querySelectorAll("[role=tab]")) {
-  button.addEventListener("click", () => {
-    view = button.getAttribute("aria-controls");
-    for (const tab of document.querySelectorAll("[role=tab]")) {
-      tab.setAttribute("aria-selected", tab === button);
-    }
-    for (const name of Object.keys(views)) byId(name).hidden = name !== view;
-    (view === "settings" ? showSettings() : tick()).catch(trouble);
-  });
+function show(tab) {
+  view = tab.getAttribute("aria-controls");
+  for (const other of tabs) {
+    other.setAttribute("aria-selected", other === tab);
+    other.tabIndex = other === tab ? 0 : -1;
+    byId(other.getAttribute("aria-controls")).hidden = other !== tab;
+  }
+  if (view === "settings") attempt("settings", showSettings);
+  else tick();
 }
 
-/** Prevents the Enter key in a filter from loading the page again. */
+tabs.forEach((tab, at) => {
+  tab.tabIndex = at === 0 ? 0 : -1;
+  tab.addEventListener("click", () => show(tab));
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!step) return;
+    const next = tabs[(at + step + tabs.length) % tabs.length];
+    next.focus();
+    show(next);
+  });
+});
+
+// Prevents the Enter key in a filter from loading the page again.
 for (const form of document.querySelectorAll("form.bar:not([id])")) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -360,14 +461,12 @@ for (const form of document.querySelectorAll("form.bar:not([id])")) {
 }
 
 async function tick() {
-  try {
-    // The rates of channels are kept while another view is shown.
-    await Promise.all([showFigures(), showChannels(), view === "clients" ? showClients() : null]);
-    trouble(null);
-    byId("login").hidden = true;
-  } catch (error) {
-    trouble(error);
-  }
+  const steps = [attempt("head", showFigures)];
+  // The rates of channels are kept while another view is shown.
+  steps.push(attempt("channels", showChannels));
+  if (view === "clients") steps.push(attempt("clients", showClients));
+  const [hasFigures] = await Promise.all(steps);
+  if (hasFigures) byId("login").hidden = true;
 }
 
 async function run() {
