@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
 
-use redis::{Cmd, Connection, ErrorKind, InfoDict, RedisResult, ServerErrorKind, Value, cmd};
+use redis::{Cmd, Connection, ErrorKind, FromRedisValue, RedisError, RedisResult, Value, cmd};
 
 use crate::table::{Table, harmless, short};
 
@@ -13,27 +13,36 @@ use crate::table::{Table, harmless, short};
 pub(crate) struct Figures {
     /// Names and values about the whole server.
     pub(crate) server: Vec<(&'static str, String)>,
-    pub(crate) channels: Table,
-    pub(crate) clients: Table,
+    pub(crate) channels: Part,
+    pub(crate) clients: Part,
 }
+
+/// A table, or the reason of the server for which there is none, such as a missing permission.
+pub(crate) type Part = Result<Table, String>;
 
 /// Channels and clients that are shown.
 const ROWS_MAX: usize = 200;
+/// Channels of one question for their subscribers.
+const CHANNELS_AT_ONCE: usize = 1000;
 
 impl Figures {
     /// Asks a server.
     ///
     /// # Errors
     ///
-    /// When the connection is lost, or the user may not run a command.
+    /// When the connection is lost, or the user may run none of the commands.
     pub(crate) fn read(connection: &mut Connection) -> RedisResult<Self> {
-        let info: InfoDict = cmd("INFO").query(connection)?;
-        let list: String = cmd("CLIENT").arg("LIST").query(connection)?;
-        Ok(Self {
-            server: about_server(&info),
-            channels: channels(connection)?,
-            clients: clients(&list),
-        })
+        let info = part(text_of(&cmd("INFO"), connection))?;
+        let list = part(text_of(cmd("CLIENT").arg("LIST"), connection))?;
+        let channels = part(channels(connection))?;
+        match (info, list, channels) {
+            (Err(error), Err(_), Err(_)) => Err(error),
+            (info, list, channels) => Ok(Self {
+                server: about_server(&info.unwrap_or_default()),
+                channels: channels.map_err(|error| shown(&error)),
+                clients: list.map(|list| clients(&list)).map_err(|error| shown(&error)),
+            }),
+        }
     }
 }
 
@@ -43,11 +52,41 @@ impl fmt::Display for Figures {
         for (name, value) in &self.server {
             writeln!(f, "{name}: {value}")?;
         }
-        write!(f, "\n{}\n{}", self.channels, self.clients)
+        for part in [&self.channels, &self.clients] {
+            match part {
+                Ok(table) => write!(f, "\n{table}")?,
+                Err(reason) => writeln!(f, "\n{reason}")?,
+            }
+        }
+        Ok(())
     }
 }
 
-fn about_server(info: &InfoDict) -> Vec<(&'static str, String)> {
+/// Returns an error as text without commands for the terminal.
+pub(crate) fn shown(error: &RedisError) -> String {
+    harmless(&error.to_string())
+}
+
+/// Separates what the server refuses from a lost connection.
+fn part<T>(outcome: RedisResult<T>) -> RedisResult<Result<T, RedisError>> {
+    match outcome {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => Ok(Err(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs a command whose reply is text. Names in it may be of any bytes.
+fn text_of(command: &Cmd, connection: &mut Connection) -> RedisResult<String> {
+    Ok(match command.query::<Value>(connection)? {
+        Value::VerbatimString { text, .. } => text,
+        value => text(&Vec::<u8>::from_redis_value(value)?),
+    })
+}
+
+fn about_server(info: &str) -> Vec<(&'static str, String)> {
+    let fields: HashMap<&str, &str> =
+        info.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
     let known = [
         ("version", &["broker_version", "valkey_version", "redis_version"][..]),
         ("uptime", &["uptime_in_seconds"]),
@@ -61,32 +100,26 @@ fn about_server(info: &InfoDict) -> Vec<(&'static str, String)> {
         ("memory", &["used_memory_human"]),
         ("closed as slow", &["client_output_buffer_limit_disconnections"]),
     ];
-    let value = |fields: &[&str]| fields.iter().find_map(|field| info.get::<String>(field));
+    let value = |names: &[&str]| names.iter().find_map(|name| fields.get(name).copied());
     let found = known.into_iter().filter_map(|(name, fields)| Some((name, value(fields)?)));
-    found.map(|(name, value)| (name, harmless(&value))).collect()
+    found.map(|(name, value)| (name, harmless(value))).collect()
 }
 
-/// Returns the rates of the busiest channels, or the subscribers of each if the server counts no rates.
+/// Returns the rates of the busiest channels, or the subscribers of each if the server counts no rates,
+/// or does not tell them to this user.
 fn channels(connection: &mut Connection) -> RedisResult<Table> {
-    let rates = stats().query::<Vec<HashMap<String, Value>>>(connection);
-    match rates {
-        Ok(rates) => Ok(with_rates(&rates)),
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::ResponseError) => {
-            let mut names: Vec<Vec<u8>> = cmd("PUBSUB").arg("CHANNELS").query(connection)?;
-            names.sort_unstable();
-            names.truncate(ROWS_MAX);
-            let counts: Vec<(Vec<u8>, u64)> =
-                cmd("PUBSUB").arg("NUMSUB").arg(&names).query(connection)?;
-            Ok(with_counts(counts))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn stats() -> Cmd {
     let mut stats = cmd("PUBSUB");
     stats.arg("STATS").arg("*").arg("TOP").arg(ROWS_MAX);
-    stats
+    if let Ok(rates) = part(stats.query::<Vec<HashMap<String, Value>>>(connection))? {
+        return Ok(with_rates(&rates));
+    }
+    let names: Vec<Vec<u8>> = cmd("PUBSUB").arg("CHANNELS").query(connection)?;
+    let mut counts = Vec::with_capacity(names.len());
+    for names in names.chunks(CHANNELS_AT_ONCE) {
+        let some: Vec<(Vec<u8>, u64)> = cmd("PUBSUB").arg("NUMSUB").arg(names).query(connection)?;
+        counts.extend(some);
+    }
+    Ok(with_counts(counts))
 }
 
 fn with_rates(rates: &[HashMap<String, Value>]) -> Table {
@@ -107,16 +140,20 @@ fn with_rates(rates: &[HashMap<String, Value>]) -> Table {
             "dropped",
             "last-ms",
         ];
-        [name].into_iter().chain(numbers.map(|name| number(rate, name))).collect()
+        [harmless(&name)].into_iter().chain(numbers.map(|name| number(rate, name))).collect()
     };
     let headings =
         vec!["channel", "messages/s", "in/s", "out/s", "receivers", "dropped", "last ms"];
     Table { headings, texts: 1, rows: rates.iter().map(row).collect() }
 }
 
+/// Returns the channels with the most subscribers.
 fn with_counts(mut counts: Vec<(Vec<u8>, u64)>) -> Table {
-    counts.sort_by_key(|(_, count)| Reverse(*count));
-    let rows = counts.into_iter().map(|(name, count)| vec![text(&name), count.to_string()]);
+    counts
+        .sort_by(|(name, count), (other, others)| others.cmp(count).then_with(|| name.cmp(other)));
+    counts.truncate(ROWS_MAX);
+    let rows =
+        counts.into_iter().map(|(name, count)| vec![harmless(&text(&name)), count.to_string()]);
     Table { headings: vec!["channel", "subscribers"], texts: 1, rows: rows.collect() }
 }
 
@@ -134,8 +171,8 @@ fn clients(list: &str) -> Table {
     clients.truncate(ROWS_MAX);
     let row = |client: &HashMap<&str, &str>| {
         let text = |name| harmless(client.get(name).copied().unwrap_or_default());
-        let subscriptions: u64 =
-            ["sub", "psub", "ssub"].iter().map(|name| number(client, name)).sum();
+        let kinds = ["sub", "psub", "ssub"].iter().map(|name| number(client, name));
+        let subscriptions = kinds.fold(0_u64, u64::saturating_add);
         vec![
             text("addr"),
             text("name"),
@@ -155,7 +192,7 @@ fn clients(list: &str) -> Table {
 }
 
 fn text(bytes: &[u8]) -> String {
-    harmless(&String::from_utf8_lossy(bytes))
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -170,11 +207,17 @@ mod tests {
         assert_eq!(rows[0], ["b:2", "web", "", "subscribe", "2", "1", "20k", "7", ""]);
         assert_eq!(rows[1], ["a:1", "", "default", "ping", "1", "3", "0", "", ""]);
         assert!(clients("").rows.is_empty());
+        let large = clients("id=1 sub=18446744073709551615 psub=5\n");
+        assert_eq!(large.rows[0][5], u64::MAX.to_string());
     }
 
     #[test]
-    fn channels_with_subscribers_come_first() {
-        let counts = vec![(b"a".to_vec(), 0), (b"b\x1b".to_vec(), 2)];
-        assert_eq!(with_counts(counts).rows, [["b?", "2"], ["a", "0"]]);
+    fn channels_with_the_most_subscribers_come_first() {
+        let mut counts: Vec<_> =
+            (0..ROWS_MAX).map(|n| (format!("a{n:03}").into_bytes(), 1)).collect();
+        counts.push((b"b\x1b".to_vec(), 2));
+        let rows = with_counts(counts).rows;
+        assert_eq!((rows.len(), &rows[0]), (ROWS_MAX, &vec!["b?".to_owned(), "2".to_owned()]));
+        assert_eq!(rows[1], ["a000", "1"]);
     }
 }

@@ -5,21 +5,24 @@
 //! | `options` | the command line                          |
 //! | `server`  | the connection                            |
 //! | `figures` | what the server tells                     |
+//! | `looks`   | asks the server again and again           |
 //! | `table`   | rows of text                              |
 //! | `screen`  | draws the figures, and reads the keyboard |
 
 mod figures;
+mod looks;
 mod options;
 mod screen;
 mod server;
 mod table;
 
 use std::error::Error;
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::figures::Figures;
+use crate::looks::Looks;
 use crate::options::Options;
 use crate::server::Server;
 
@@ -43,13 +46,15 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let mut server = Server::new(options)?;
-    if options.once {
-        print!("{}", Figures::read(server.connection()?)?);
-        return Ok(());
-    }
+    let looks = Looks::begin(Server::new(options)?, options.interval());
     // A server that does not answer at the start is a mistake in the options.
-    let first = Figures::read(server.connection()?)?;
-    screen::run(&mut server, first, options.interval())?;
-    Ok(())
+    let first = looks.first()?;
+    if !options.once {
+        return Ok(screen::run(&looks, first)?);
+    }
+    match write!(io::stdout(), "{first}") {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }

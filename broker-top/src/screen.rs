@@ -1,17 +1,17 @@
 //! Draws the figures, and reads the keyboard.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table as TableWidget, Wrap};
+use ratatui::{DefaultTerminal, Frame};
 
 use crate::figures::Figures;
-use crate::server::Server;
+use crate::looks::Looks;
 use crate::table::Table;
 
 /// What is on the screen.
@@ -27,64 +27,48 @@ struct Screen {
 enum Wish {
     End,
     OtherView,
+    Redraw,
     Nothing,
 }
 
-/// Shows the figures until a key ends it. A server that is away is asked again at each interval.
+/// Maximum wait for a key, after which new figures are shown.
+const KEY_TIME_MAX: Duration = Duration::from_millis(50);
+
+/// Shows the figures until a key ends it.
 ///
 /// # Errors
 ///
 /// When the terminal cannot be used.
-pub(crate) fn run(server: &mut Server, figures: Figures, every: Duration) -> io::Result<()> {
+pub(crate) fn run(looks: &Looks, figures: Figures) -> io::Result<()> {
     let mut terminal = ratatui::try_init()?;
-    let mut screen = Screen { figures, shows_clients: false, trouble: None };
-    let outcome = loop {
-        if let Err(error) = terminal.draw(|frame| screen.draw(frame)) {
-            break Err(error);
-        }
-        match screen.wait(Instant::now() + every) {
-            Ok(Wish::End) => break Ok(()),
-            Ok(Wish::OtherView) => screen.shows_clients = !screen.shows_clients,
-            Ok(Wish::Nothing) => screen.look(server),
-            Err(error) => break Err(error),
-        }
-    };
+    let screen = Screen { figures, shows_clients: false, trouble: None };
+    let outcome = screen.show(looks, &mut terminal);
     ratatui::restore();
     outcome
 }
 
 impl Screen {
-    fn look(&mut self, server: &mut Server) {
-        match server.connection().and_then(Figures::read) {
-            Ok(figures) => {
-                self.figures = figures;
-                self.trouble = None;
+    fn show(mut self, looks: &Looks, terminal: &mut DefaultTerminal) -> io::Result<()> {
+        let mut is_drawn = false;
+        loop {
+            if !is_drawn {
+                terminal.draw(|frame| self.draw(frame))?;
             }
-            Err(error) => {
-                self.trouble = Some(error.to_string());
-                server.disconnect();
+            is_drawn = true;
+            match wish()? {
+                Wish::End => return Ok(()),
+                Wish::OtherView => (self.shows_clients, is_drawn) = (!self.shows_clients, false),
+                Wish::Redraw => is_drawn = false,
+                Wish::Nothing => {}
             }
-        }
-    }
-
-    /// Waits for a key, or for the time of the next look.
-    fn wait(&self, until: Instant) -> io::Result<Wish> {
-        while event::poll(until.saturating_duration_since(Instant::now()))? {
-            match event::read()? {
-                Event::Key(key) if key.kind == KeyEventKind::Press => match key.code {
-                    KeyCode::Char('q') | KeyCode::Esc => return Ok(Wish::End),
-                    KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => {
-                        return Ok(Wish::End);
-                    }
-                    KeyCode::Tab => return Ok(Wish::OtherView),
-                    _ => {}
-                },
-                // Draws again at once.
-                Event::Resize(..) => return Ok(Wish::Nothing),
-                _ => {}
+            match looks.next() {
+                Some(Ok(figures)) => {
+                    (self.figures, self.trouble, is_drawn) = (figures, None, false)
+                }
+                Some(Err(reason)) => (self.trouble, is_drawn) = (Some(reason), false),
+                None => {}
             }
         }
-        Ok(Wish::Nothing)
     }
 
     fn draw(&self, frame: &mut Frame<'_>) {
@@ -96,14 +80,32 @@ impl Screen {
         });
         let server = Line::from(server.collect::<Vec<_>>());
         frame.render_widget(Paragraph::new(server).wrap(Wrap { trim: true }), head);
-        let table = if self.shows_clients { &self.figures.clients } else { &self.figures.channels };
-        draw_table(frame, table, body);
+        let part = if self.shows_clients { &self.figures.clients } else { &self.figures.channels };
+        match part {
+            Ok(table) => draw_table(frame, table, body),
+            Err(reason) => frame.render_widget(Paragraph::new(reason.as_str()).red(), body),
+        }
         let keys = match &self.trouble {
             Some(trouble) => Line::from(trouble.clone()).red(),
             None => Line::from("Tab: channels or clients   q: end").dim(),
         };
         frame.render_widget(keys, foot);
     }
+}
+
+/// Waits for a key.
+fn wish() -> io::Result<Wish> {
+    if !event::poll(KEY_TIME_MAX)? {
+        return Ok(Wish::Nothing);
+    }
+    let Event::Key(key) = event::read()? else { return Ok(Wish::Redraw) };
+    Ok(match key.code {
+        _ if key.kind != KeyEventKind::Press => Wish::Nothing,
+        KeyCode::Char('q') | KeyCode::Esc => Wish::End,
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Wish::End,
+        KeyCode::Tab => Wish::OtherView,
+        _ => Wish::Nothing,
+    })
 }
 
 fn draw_table(frame: &mut Frame<'_>, table: &Table, area: Rect) {

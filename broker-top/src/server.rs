@@ -19,7 +19,7 @@ pub(crate) struct Server {
     connection: Option<Connection>,
 }
 
-/// Maximum wait for the connection, and for each reply.
+/// Maximum wait for the connection, and for the next bytes of a reply.
 const REPLY_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl Server {

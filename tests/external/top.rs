@@ -5,7 +5,7 @@ use std::process::Command;
 
 use harness::{
     Certificates, Finished, Kind, Process, SLOW_DEADLINE, Server, broker_bin, broker_top_bin,
-    eventually_within, free_port,
+    eventually_within, free_port, ok,
 };
 
 async fn once(port: u16, options: &[&str]) -> Finished {
@@ -45,6 +45,49 @@ async fn it_shows_channels_and_clients_of_any_server() {
     }
     let Finished { code, stderr, .. } = once(free_port(), &[]).await;
     assert!(code == Some(1) && stderr.contains("refused"), "{stderr}");
+}
+
+/// A user without a permission sees the rest, and no text of others commands the terminal.
+#[tokio::test]
+async fn it_shows_what_the_user_may_see() {
+    let server = Server::ours(&[]).await;
+    let mut client = server.client().await;
+    let odd = ["ACL", "SETUSER", "odd", "on", "nopass", "+client|list", "+ping"];
+    assert_eq!(client.command(&odd).await, ok());
+    let strange: [&[u8]; 6] = [b"ACL", b"SETUSER", b"\xff\x1b", b"on", b"nopass", b"+ping"];
+    assert_eq!(client.command(&strange).await, ok());
+    let mut other = server.client().await;
+    assert_eq!(other.command(&[&b"AUTH"[..], b"\xff\x1b", b"x"]).await, ok());
+    let user = ["--user", "odd", "-a", "x"];
+    let Finished { code, stdout, stderr } = once(server.port(), &user).await;
+    assert_eq!((code, &*stderr), (Some(0), ""), "{stdout}");
+    assert!(stdout.contains("odd  ") && stdout.contains("pubsub"), "{stdout}");
+    assert!(stdout.contains("\u{fffd}?") && !stdout.contains('\x1b'), "{stdout}");
+    assert_eq!(client.command(&["ACL", "SETUSER", "odd", "-client|list"]).await, ok());
+    let Finished { code, stderr, .. } = once(server.port(), &user).await;
+    assert!(code == Some(1) && stderr.contains("no permissions"), "{stderr}");
+    // A server that says what no server says.
+    let liar = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = liar.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in liar.incoming().flatten() {
+            let _ = stream.write_all(b"-NOPERM \x1b[31mred\x07\r\n".repeat(20).as_slice());
+            std::mem::forget(stream);
+        }
+    });
+    let Finished { code, stderr, .. } = once(port, &[]).await;
+    assert!(code == Some(1) && stderr.contains("?[31mred?"), "{stderr}");
+}
+
+#[tokio::test]
+async fn it_ends_without_a_word_when_nobody_reads() {
+    let server = Server::ours(&[]).await;
+    let mut shell = Command::new("bash");
+    let top = broker_top_bin().display();
+    let line = format!("set -o pipefail; {top} --once -p {} | true", server.port());
+    shell.args(["-c", &line]);
+    let Finished { code, stderr, .. } = Process::run(&mut shell, SLOW_DEADLINE).await;
+    assert_eq!((code, &*stderr), (Some(0), ""));
 }
 
 #[tokio::test]
@@ -92,8 +135,11 @@ async fn it_draws_on_a_terminal_until_a_key_ends_it() {
     server.restart().await;
     let help = "Tab: channels or clients";
     eventually_within(SLOW_DEADLINE, async || shown.stdout().matches(help).count() == 2).await;
+    // A server that does not answer leaves the keyboard alone.
+    server.process().pause();
     keyboard.write_all(b"q").expect("a key");
     let status = shown.exited(SLOW_DEADLINE).await;
     // The usual screen is back, with its cursor.
     assert!(status.success() && shown.stdout().contains("\x1b[?1049l"), "{status}");
+    server.process().resume();
 }
