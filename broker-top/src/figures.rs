@@ -1,4 +1,4 @@
-//! What a server tells about itself, its channels and its clients.
+//! The figures of a server, its channels and its clients.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -67,7 +67,7 @@ pub(crate) fn shown(error: &RedisError) -> String {
     harmless(&error.to_string())
 }
 
-/// Separates what the server refuses from a lost connection.
+/// Separates a refusal of the server from a lost connection.
 fn part<T>(outcome: RedisResult<T>) -> RedisResult<Result<T, RedisError>> {
     match outcome {
         Ok(value) => Ok(Ok(value)),

@@ -51,7 +51,7 @@ impl Looks {
         }
     }
 
-    /// Returns what has arrived since the last call.
+    /// Returns the look that has arrived since the last call.
     pub(crate) fn next(&self) -> Option<Look> {
         self.0.try_recv().ok()
     }

@@ -4,7 +4,7 @@
 //! |-----------|-------------------------------------------|
 //! | `options` | the command line                          |
 //! | `server`  | the connection                            |
-//! | `figures` | what the server tells                     |
+//! | `figures` | the figures of the server                 |
 //! | `looks`   | asks the server again and again           |
 //! | `table`   | rows of text                              |
 //! | `screen`  | draws the figures, and reads the keyboard |

@@ -27,7 +27,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, or is not what its option expects.
+    /// When a file cannot be read, or has other content than its option expects.
     pub(crate) fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
         let (host, port) = (options.host.clone(), options.port);
         let client = if options.tls {

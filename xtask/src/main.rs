@@ -26,6 +26,7 @@ mod instructions;
 mod layers;
 mod peers;
 mod prose;
+mod sbom;
 mod setup;
 mod source;
 mod step;
@@ -105,6 +106,8 @@ enum Task {
     },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
+    /// Lists the crates in each program, in the format of CycloneDX, with cargo-cyclonedx
+    Sbom,
 }
 
 /// The packages to build and test: all, with the tests that need other programs.
@@ -158,6 +161,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
+        Task::Sbom => sbom::write(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

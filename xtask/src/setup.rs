@@ -242,6 +242,23 @@ pub(crate) fn has_cargo_deny() -> bool {
     cargo().args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
+const CARGO_CYCLONEDX: &str = "0.5.9";
+
+/// Installs cargo-cyclonedx if it is missing.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub(crate) fn cargo_cyclonedx() -> Result<(), Failure> {
+    let found = cargo().args(["cyclonedx", "--version"]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    Step::cargo("cargo-cyclonedx")
+        .args(["install", "cargo-cyclonedx", "--version", CARGO_CYCLONEDX, "--locked"])
+        .run()
+}
+
 /// Installs cargo-deny if it is missing.
 ///
 /// # Errors
