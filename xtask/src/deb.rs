@@ -97,8 +97,10 @@ fn stage(root: &Path, architecture: &str) -> io::Result<()> {
             return Err(io::Error::other(format!("{program} failed for {place}")));
         }
     }
-    // The page of the program under its own name.
-    symlink("relaybox.1.gz", root.join("usr/share/man/man1/broker.1.gz"))?;
+    // The page under the names of the programs that it describes.
+    for program in ["broker", "broker-top", "backplane"] {
+        symlink("relaybox.1.gz", root.join(format!("usr/share/man/man1/{program}.1.gz")))?;
+    }
     // Otherwise the folders have the permissions of the build.
     Command::new("chmod").args(["-R", "u=rwX,go=rX"]).arg(root).status().map(drop)
 }
