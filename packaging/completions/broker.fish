@@ -38,7 +38,7 @@ complete -c broker -l tls-session-cache-timeout -x -d 'The time in which a sessi
 complete -c broker -l tls-auto-reload-interval -x -d 'Interval at which the files of TLS are read again'
 complete -c broker -l http-port -x -d 'The TCP port of a console page for browsers (/), of metrics for Prometheus (/metrics) and of checks for those who watch the process (/healthz, /readyz: status 200 while every thread serves clients)'
 complete -c broker -l http-bind -x -d 'The addresses of this port, as in \'bind\''
-complete -c broker -l http-token -x -d 'The token that /metrics and the console page ask for (\'Authorization: Bearer TOKEN\'), and the ACL user whose rights the console page then has; without a name, the default user'
+complete -c broker -l http-token -x -d 'The token that /metrics asks for (\'Authorization: Bearer TOKEN\'), and the ACL user whose rights the console page has with this token'
 complete -c broker -l http-tls -x -a 'yes no' -d 'Whether the port speaks TLS, with the certificate of tls-cert-file and tls-key-file'
 complete -c broker -l http-names -x -d 'Names of this machine by which browsers may open the console page, beside its addresses and localhost'
 complete -c broker -l client-output-buffer-limit -x -d 'The most unread output of a client'

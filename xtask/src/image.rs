@@ -19,7 +19,10 @@ const STEP: &str = "image";
 /// Its C library can be linked into the program.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Compressed.
-const LAYER_BYTES_MAX: usize = 4 * 1024 * 1024;
+const LAYER_BYTES_MAX: usize = 4_000_000;
+/// Links the C library into the program, and packs the list of addresses that its start corrects, which
+/// takes a tenth of the image otherwise.
+const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -35,7 +38,7 @@ pub(crate) fn build() -> Result<(), Failure> {
         .args(["build", "--locked", "--release", "--target", TARGET, "-p", "broker"])
         .args(["--bin", "broker"])
         // With a target, this applies to the program and not to scripts of the build.
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("RUSTFLAGS", FLAGS)
         .run()?;
     let dir = workspace_dir().join("target/image");
     let root = dir.join("root");

@@ -103,6 +103,14 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Directive> {
 }
 
 impl Directive {
+    /// Returns the directive under its current name, if this is an older name of it.
+    pub(crate) fn current(&'static self) -> &'static Self {
+        match self.name {
+            "lua-time-limit" => find(b"busy-reply-threshold").unwrap_or(self),
+            _ => self,
+        }
+    }
+
     /// Changes the setting to `values`, in place of all lines so far.
     pub(crate) fn replace(&self, config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
         if let Kind::Rules { clear, .. } = &self.kind {

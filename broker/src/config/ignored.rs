@@ -79,10 +79,7 @@ impl Ignored {
 
     /// Returns the current name in Redis; an older name is an alias.
     pub(crate) fn canonical(&self) -> String {
-        match self.name {
-            "lua-time-limit" => "busy-reply-threshold".to_owned(),
-            name => name.replace("slave", "replica").replace("ziplist", "listpack"),
-        }
+        self.name.replace("slave", "replica").replace("ziplist", "listpack")
     }
 }
 
