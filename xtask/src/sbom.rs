@@ -1,4 +1,4 @@
-//! Lists the crates in each program, in the format of CycloneDX, for those who check them for known faults.
+//! Lists the crates in each program, in the format of CycloneDX, which scanners for known faults read.
 
 use std::fs;
 use std::io;
