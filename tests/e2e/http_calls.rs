@@ -170,6 +170,15 @@ async fn a_token_stands_for_a_user() {
     let list = list["reply"].as_str().expect("a list").to_owned();
     let own = list.lines().find(|line| line.contains("user=ann")).expect("the caller");
     assert!(own.contains("addr=127.0.0.1:") && own.contains(&format!(":{} ", site.port)), "{own}");
+    let limits = ["CONFIG", "SET", "user-limits", "ann clients 1"];
+    assert_eq!(client.command(&limits).await, ok());
+    let mut other = site.client().await;
+    assert_eq!(client.command(&["ACL", "SETUSER", "ann", ">secret"]).await, ok());
+    assert_eq!(other.command(&["AUTH", "ann", "secret"]).await, ok());
+    let (status, body) = site.call(token, whoami()).await;
+    let reason = body["error"].as_str().unwrap_or_default();
+    assert!(status == 429 && reason.starts_with("QUOTA "), "{status} {body}");
+    drop(other);
     assert_eq!(client.command(&["ACL", "SETUSER", "ann", "off"]).await, ok());
     assert_eq!(site.call(token, whoami()).await.0, 403);
     assert_eq!(client.command(&["CONFIG", "SET", "http-token", "new default"]).await, ok());
@@ -255,8 +264,54 @@ async fn a_stream_lasts_until_its_client_leaves_or_is_closed() {
     let (status, body) = response(site.send("/stream", &headers, r#"["NOSUCH"]"#).await).await;
     assert!(status == 400 && body.contains("unknown command"), "{status} {body}");
     // The reply of a command without messages is all.
-    let (status, body) = response(site.send("/stream", &headers, r#"["RESET"]"#).await).await;
-    assert_eq!((status, &*body), (200, "\"RESET\"\n"));
+    for (words, line) in
+        [(r#"["RESET"]"#, "\"RESET\"\n"), (r#"["UNSUBSCRIBE"]"#, "[\"unsubscribe\",null,0]\n")]
+    {
+        let (status, body) = response(site.send("/stream", &headers, words).await).await;
+        assert_eq!((status, &*body), (200, line));
+    }
+}
+
+/// A token that is replaced while a request arrives is worth nothing.
+#[tokio::test]
+async fn a_token_counts_until_the_command_begins() {
+    let site = Site::start(&["--http-token", "old", "default"]).await;
+    let mut client = site.client().await;
+    for path in ["/command", "/stream"] {
+        let set = ["CONFIG", "SET", "http-token", "old default"];
+        assert_eq!(client.command(&set).await, ok());
+        let mut stream = TcpStream::connect(("127.0.0.1", site.port)).await.expect("the port");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\n{JSON}authorization: Bearer old\r\n\
+             connection: close\r\nexpect: 100-continue\r\ncontent-length: 20\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.expect("a head");
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).await.expect("an interim response");
+        let set = ["CONFIG", "SET", "http-token", "new default"];
+        assert_eq!(client.command(&set).await, ok());
+        stream.write_all(br#"["SUBSCRIBE","news"]"#).await.expect("a body");
+        assert_eq!(response(stream).await.0, 401, "{path}");
+    }
+}
+
+/// Large requests that never arrive, and commands without a reply, keep no other caller waiting.
+#[tokio::test]
+async fn callers_that_wait_delay_no_others() {
+    let site = Site::start(&[]).await;
+    let mut open = Vec::new();
+    let headers = format!("host: localhost\r\n{JSON}");
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(("127.0.0.1", site.port)).await.expect("the port");
+        let head = format!("POST /command HTTP/1.1\r\n{headers}content-length: 1048576\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("a head");
+        open.push(stream);
+        let silent = format!(r#"["CLIENT","REPLY","OFF"{}]"#, " ".repeat(100_000));
+        open.push(site.send("/command", &headers, &silent).await);
+    }
+    let asked = std::time::Instant::now();
+    assert_eq!(site.call("", json!(["PING"])).await.0, 200);
+    assert!(asked.elapsed() < std::time::Duration::from_secs(5), "{:?}", asked.elapsed());
 }
 
 /// Whoever holds as many streams as there may be, leaves places for checks.

@@ -57,6 +57,12 @@ impl FlushQueue {
         self.normal_limit = limits.normal;
     }
 
+    /// Returns whether a subscriber is far from its limit.
+    pub(crate) fn has_room_for_notices(&self, output: &ClientOutput) -> bool {
+        let limit = self.subscriber_limit.hard_bytes;
+        limit == 0 || output.outbox.borrow().counted_bytes() < limit / 4
+    }
+
     /// Queues a notice for a client, as a push, unless its protocol has none.
     pub(crate) fn push_notice(&mut self, output: &Rc<ClientOutput>, parts: &[Reply]) {
         if output.protocol.get() == Protocol::Resp3 {

@@ -14,11 +14,19 @@ use crate::protocol::Protocol;
 /// The messages that a client has lost since the last notice.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
+    new: Counts,
+    /// Those that the client itself has still to learn, if it asked for pushes.
+    for_push: Counts,
+    /// Whether a notice was taken before.
+    is_known: bool,
+}
+
+/// Numbers of messages, by channel.
+#[derive(Debug, Default)]
+struct Counts {
     channels: HashMap<Vec<u8>, u64>,
     /// Those of further channels.
     others: u64,
-    /// Whether a notice was taken before.
-    is_known: bool,
 }
 
 /// The contents of the notices about one client.
@@ -35,34 +43,58 @@ pub(crate) const NOTICES: &str = "__broker__:lost:";
 /// Channels of one notice. Further ones are counted together.
 const CHANNELS_MAX: usize = 256;
 
-impl Losses {
-    fn add(&mut self, channel: &[u8]) {
-        if let Some(count) = self.channels.get_mut(channel) {
-            *count += 1;
+impl Counts {
+    fn add(&mut self, channel: Option<&[u8]>, count: u64) {
+        let Some(channel) = channel else {
+            self.others += count;
+            return;
+        };
+        if let Some(known) = self.channels.get_mut(channel) {
+            *known += count;
         } else if self.channels.len() < CHANNELS_MAX {
-            self.channels.insert(channel.to_vec(), 1);
+            self.channels.insert(channel.to_vec(), count);
         } else {
-            self.others += 1;
+            self.others += count;
         }
     }
 
-    /// Returns whether there is something for a notice.
+    fn is_empty(&self) -> bool {
+        self.channels.is_empty() && self.others == 0
+    }
+
+    fn take(&mut self) -> Vec<(Option<Vec<u8>>, u64)> {
+        let Self { channels, others } = std::mem::take(self);
+        let others = (others > 0).then_some((None, others));
+        channels.into_iter().map(|(channel, count)| (Some(channel), count)).chain(others).collect()
+    }
+}
+
+impl Losses {
+    fn add(&mut self, channel: &[u8]) {
+        self.new.add(Some(channel), 1);
+    }
+
+    /// Returns whether there is something for a notice or a push.
     pub(crate) fn is_new(&self) -> bool {
-        !self.channels.is_empty()
+        !self.new.is_empty() || !self.for_push.is_empty()
     }
 
     /// Takes what the next notices tell.
     pub(crate) fn take(&mut self) -> Lost {
-        let channels = std::mem::take(&mut self.channels).into_iter();
-        let others = std::mem::take(&mut self.others);
-        let others = (others > 0).then_some((None, others));
-        Lost {
-            channels: channels
-                .map(|(channel, count)| (Some(channel), count))
-                .chain(others)
-                .collect(),
-            is_first: !std::mem::replace(&mut self.is_known, true),
-        }
+        let channels = self.new.take();
+        let is_known = self.is_known || channels.is_empty();
+        self.is_known |= !channels.is_empty();
+        Lost { channels, is_first: !is_known }
+    }
+
+    /// Keeps a loss until the client has room for a push about it.
+    pub(crate) fn keep_for_push(&mut self, channel: Option<&[u8]>, count: u64) {
+        self.for_push.add(channel, count);
+    }
+
+    /// Takes the losses for pushes.
+    pub(crate) fn take_for_push(&mut self) -> Vec<(Option<Vec<u8>>, u64)> {
+        self.for_push.take()
     }
 }
 

@@ -216,6 +216,15 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
+    /// Logs in the user of `http-token`. Closes the client with the reason if that fails.
+    pub(crate) fn log_in_by_token(&self, user: &[u8], context: &mut Context) {
+        let mut session = self.session.borrow_mut();
+        if let Err(reason) = session.log_in_by_token(user, context) {
+            session.reply_error(context, reason);
+            context.flush_queue().disconnect(&self.output, Disconnect::Killed);
+        }
+    }
+
     /// Sends a line to a client that is refused. One that does not take it at once gets none.
     pub(crate) fn send_refusal(&self, text: &[u8]) {
         let _ = self.stream.borrow_mut().try_write(&[IoSlice::new(text)]);

@@ -206,11 +206,17 @@ async fn converse(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
+    let mut is_ending = false;
     loop {
         let before = steps.load(Ordering::Relaxed);
         match timeout(CONNECTION_TIME_MAX, connection.as_mut()).await {
             // A stream goes on.
             Err(_) if steps.load(Ordering::Relaxed) != before => {}
+            // A request that has begun gets its response.
+            Err(_) if !is_ending => {
+                connection.as_mut().graceful_shutdown();
+                is_ending = true;
+            }
             Err(_) | Ok(Ok(())) => return,
             Ok(Err(error)) => return debug!(%error, "http connection failed"),
         }

@@ -387,14 +387,7 @@ impl Worker {
         self.server.clients.add(info.clone());
         let output = Rc::new(ClientOutput::new(id, slot.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);
-        let mut session = Session::new(self.server.clone(), output.clone(), info.clone());
-        if let Some(user) = user
-            && let Err(reason) = session.log_in_by_token(&user, &self.context.borrow())
-        {
-            let reason = String::from_utf8_lossy(&reason).into_owned();
-            debug!(client.id = id, %reason, "client closed: its user cannot log in");
-            info.ask(Signal::Close);
-        }
+        let session = Session::new(self.server.clone(), output.clone(), info.clone());
         if admission.arrive() {
             debug!(client.id = id, "client closed: its place goes to a new one");
             info.ask(Signal::Close);
@@ -402,6 +395,9 @@ impl Worker {
         let connection = Rc::new(Connection::new(stream, info, output, session, admission));
         entry.insert(connection.clone());
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
+        if let Some(user) = user {
+            connection.log_in_by_token(&user, &mut self.context.borrow_mut());
+        }
         if self.shutting_down.get() || self.server.drain.is_under_way() {
             self.context
                 .borrow_mut()

@@ -171,7 +171,6 @@ impl ServerState {
         self.started.elapsed()
     }
 
-    /// Returns the time since 1970 of the last save. Without one, it is the start, as in Redis.
     /// Returns the last reload, if there was one.
     pub(crate) fn last_reload(&self) -> Option<LastReload> {
         *self.last_reload.lock()
@@ -181,6 +180,7 @@ impl ServerState {
         *self.last_reload.lock() = Some(LastReload { has_worked, time: since_1970() });
     }
 
+    /// Returns the time since 1970 of the last save. Without one, it is the start, as in Redis.
     pub(crate) fn last_save(&self) -> Duration {
         Duration::from_secs(self.last_save.load(Ordering::Relaxed))
     }

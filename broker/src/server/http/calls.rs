@@ -24,7 +24,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::json::{json as as_json, lossy};
-use super::local_client::{LocalClient, NoReply};
+use super::local_client::{LocalClient, Memory, NoReply};
 use super::words::{WORDS_MAX, Words};
 use super::{Connection, EXPECTED_TOKEN, Sources, has_token};
 use crate::address::Address;
@@ -33,7 +33,14 @@ use crate::server::accept::{PROTECTED, is_protected};
 use crate::server::within::{self, Origin};
 
 /// A request that may run commands.
-pub(super) struct Caller(Origin);
+pub(super) struct Caller {
+    origin: Origin,
+    /// The token and the user of the settings when it came.
+    access: Access,
+}
+
+/// The token and the user of the settings.
+type Access = (Option<Vec<u8>>, Option<String>);
 
 /// The response to a caller that gets no reply.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub(super) struct Refusal {
 
 /// Maximum size of a request. As words it takes several times as much.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Requests up to this size need no share of the memory: those of all connections together are few.
+const SMALL_BODY_BYTES: usize = 16 * 1024;
 /// Maximum time in which a request arrives.
 const BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// A stream without messages has an empty line after this time, so that a connection that is gone is
@@ -76,19 +85,17 @@ impl FromRequestParts<Arc<Sources>> for Caller {
                 return Err(Refusal::new(StatusCode::UNAUTHORIZED, NO_LOGIN));
             }
         }
-        Ok(Self(Origin { peer, local, user }))
+        Ok(Self { origin: Origin { peer, local, user }, access: access(&config) })
     }
 }
 
 /// Runs a command, and returns its reply.
 pub(super) async fn run_command(
     State(sources): State<Arc<Sources>>,
-    Caller(origin): Caller,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let (words, memory) = read(&sources, request).await?;
-    let (_, reply) = call(&sources, origin, words).await?;
-    drop(memory);
+    let (_, reply) = call(&sources, &caller, read(&sources, request).await?).await?;
     Ok(Json(json!({ "reply": as_json(&reply) })).into_response())
 }
 
@@ -97,21 +104,22 @@ pub(super) async fn run_command(
 pub(super) async fn run_stream(
     State(sources): State<Arc<Sources>>,
     Extension(connection): Extension<Connection>,
-    Caller(origin): Caller,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Refusal> {
     let Ok(place) = sources.streams.clone().try_acquire_owned() else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many streams are open"));
     };
-    let (words, memory) = read(&sources, request).await?;
-    let is_monitor = words.0.first().is_some_and(|word| word.eq_ignore_ascii_case(b"monitor"));
-    let (client, reply) = call(&sources, origin, words).await?;
-    drop(memory);
+    let read = read(&sources, request).await?;
+    let name = read.0.0.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
+    let goes_on =
+        [&b"monitor"[..], b"subscribe", b"psubscribe", b"ssubscribe"].contains(&&name[..]);
+    let (client, reply) = call(&sources, &caller, read).await?;
     let content = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    if !is_monitor && !matches!(reply, Value::Push(_)) {
+    if !goes_on {
         return Ok((content, format!("{}\n", as_json(&reply))).into_response());
     }
-    let lines = lines(sources, connection, client, reply, place);
+    let lines = lines(sources, connection, (client, reply), (caller.access, place));
     Ok((content, Body::from_stream(lines)).into_response())
 }
 
@@ -119,11 +127,9 @@ pub(super) async fn run_stream(
 fn lines(
     sources: Arc<Sources>,
     connection: Connection,
-    client: LocalClient,
-    reply: Value,
-    place: OwnedSemaphorePermit,
+    (client, reply): (LocalClient, Value),
+    (begun_by, place): (Access, OwnedSemaphorePermit),
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let begun_by = access(&sources);
     stream::unfold((client, Some(reply), place), move |(mut client, reply, place)| {
         let (sources, connection, known) = (sources.clone(), connection.clone(), begun_by.clone());
         async move {
@@ -132,22 +138,18 @@ fn lines(
                 Ok(lines) => lines.ok()?,
                 Err(_) => Bytes::from_static(b"\n"),
             };
-            (access(&sources) == known).then_some((Ok(lines), (client, None, place)))
+            let is_valid = access(&sources.server.settings.get()) == known;
+            is_valid.then_some((Ok(lines), (client, None, place)))
         }
     })
 }
 
-/// Returns the token and the user of the settings.
-fn access(sources: &Sources) -> (Option<Vec<u8>>, Option<String>) {
-    let config = sources.server.settings.get();
+fn access(config: &Config) -> Access {
     (config.http.token.clone(), config.http.user.clone())
 }
 
 /// Reads the words of a command, and returns them with their share of the memory for requests.
-async fn read(
-    sources: &Sources,
-    request: Request,
-) -> Result<(Words, OwnedSemaphorePermit), Refusal> {
+async fn read(sources: &Sources, request: Request) -> Result<(Words, Memory), Refusal> {
     let is_json = request.headers().get(header::CONTENT_TYPE).is_some_and(|content| {
         let kind = content.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"application/json")
@@ -169,19 +171,23 @@ async fn read(
     if length as usize > BODY_BYTES_MAX {
         return Err(too_large());
     }
-    let reading = async {
-        let memory = sources.requests.clone().acquire_many_owned(length).await.ok();
-        let body = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| too_large())?;
-        Ok(memory.map(|memory| (body, memory)))
-    };
-    let (body, memory) = match timeout(BODY_TIME_MAX, reading).await {
-        Ok(Ok(Some(read))) => read,
-        Ok(Err(refusal)) => return Err(refusal),
-        Ok(Ok(None)) | Err(_) => {
-            let reason = "the request did not arrive in time";
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason));
+    let memory = match length as usize <= SMALL_BODY_BYTES {
+        true => None,
+        false => {
+            let waiting = sources.requests.clone().acquire_many_owned(length);
+            let Ok(Ok(memory)) = timeout(BODY_TIME_MAX, waiting).await else {
+                let reason = "too many large requests arrive";
+                return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason));
+            };
+            Some(memory)
         }
     };
+    let reading = to_bytes(request.into_body(), BODY_BYTES_MAX);
+    let Ok(body) = timeout(BODY_TIME_MAX, reading).await else {
+        let reason = "the request did not arrive in time";
+        return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, reason));
+    };
+    let body = body.map_err(|_| too_large())?;
     match serde_json::from_slice::<Words>(&body) {
         Ok(words) if !words.0.is_empty() => Ok((words, memory)),
         Ok(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "expected the words of a command")),
@@ -192,10 +198,13 @@ async fn read(
 /// Runs a command, and returns the client with its reply; an error of the broker is a refusal.
 async fn call(
     sources: &Sources,
-    origin: Origin,
-    Words(words): Words,
+    Caller { origin, access: known }: &Caller,
+    (Words(words), memory): (Words, Memory),
 ) -> Result<(LocalClient, Value), Refusal> {
-    match LocalClient::call(sources, origin, words).await {
+    if access(&sources.server.settings.get()) != *known {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, EXPECTED_TOKEN));
+    }
+    match LocalClient::call(sources, origin.clone(), words, memory).await {
         Ok((_, Value::Error(text))) => Err(Refusal::new(status(&text), lossy(&text))),
         Ok(called) => Ok(called),
         Err(error) => Err(Refusal::new(error.status(), error.to_string())),

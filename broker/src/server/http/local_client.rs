@@ -9,11 +9,15 @@ use bytes::{Bytes, BytesMut};
 use resp::value::{Decoder, InvalidReply, Limits, Value};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::Sources;
 use crate::protocol::request::encode;
 use crate::server::within::{self, LocalStream, Origin};
+
+/// The share of a request in the memory for requests; small ones need none.
+pub(super) type Memory = Option<OwnedSemaphorePermit>;
 
 /// A connected client that has sent one command.
 pub(super) struct LocalClient {
@@ -52,6 +56,7 @@ impl LocalClient {
         sources: &Sources,
         origin: Origin,
         words: Vec<Vec<u8>>,
+        memory: Memory,
     ) -> Result<(Self, Value), NoReply> {
         let stream = within::connect(&sources.server, &sources.workers, origin)?;
         let stream = stream.map_err(|text| NoReply::Refused(within::reason(text)))?;
@@ -67,10 +72,15 @@ impl LocalClient {
             drop(words);
             // Without a success there may be a reply nevertheless, with the reason.
             let written = client.stream.write_all(&requests).await;
-            drop(requests);
+            // Others need it while the command runs.
+            drop((requests, memory));
             let hello = client.next().await?;
             match client.next().await {
-                Err(NoReply::Closed | NoReply::Failed(_)) if written.is_err() => Ok(hello),
+                // The broker has closed the client, and said why.
+                Err(NoReply::Closed | NoReply::Failed(_)) if matches!(hello, Value::Error(_)) => {
+                    Ok(hello)
+                }
+                Err(_) if written.is_err() => Err(NoReply::Closed),
                 reply => reply,
             }
         };

@@ -7,6 +7,8 @@ use tracing::warn;
 use super::Worker;
 use crate::decode::Json;
 use crate::protocol::reply::Reply;
+use crate::pubsub::client_output::ClientOutput;
+use crate::pubsub::flush_queue::FlushQueue;
 use crate::pubsub::slow_subscriber::{Lost, NOTICES};
 use crate::server::connection::Connection;
 
@@ -42,17 +44,31 @@ impl Worker {
                     if let Some(name) = &name {
                         order.count_dropped(name, count);
                     }
-                    if connection.output.notices.get().lost {
-                        let name = name.as_deref().map_or(Reply::Null, Reply::bulk);
-                        let parts = [Reply::bulk("pubsub-lost"), name, number(count)];
-                        context.flush_queue().push_notice(&connection.output, &parts);
+                    if connection.output.notices.get().lost
+                        && let Some(losses) = connection.output.losses.borrow_mut().as_mut()
+                    {
+                        losses.keep_for_push(name.as_deref(), count);
                     }
                     let notice = notice(name.as_deref(), count);
                     let (channel, notice) = (channel.as_bytes(), notice.as_bytes());
                     order.publish_here(&mut context.local, channel, notice);
                 }
+                push_losses(context.flush_queue(), &connection.output);
             }
         });
+    }
+}
+
+/// Pushes its losses to a client that asked for them, once it has read most of its messages: pushes are
+/// not dropped, so they would fill the outbox of a client that does not read.
+fn push_losses(queue: &mut FlushQueue, output: &Rc<ClientOutput>) {
+    if !queue.has_room_for_notices(output) {
+        return;
+    }
+    let lost = output.losses.borrow_mut().as_mut().map(|losses| losses.take_for_push());
+    for (name, count) in lost.into_iter().flatten() {
+        let name = name.as_deref().map_or(Reply::Null, Reply::bulk);
+        queue.push_notice(output, &[Reply::bulk("pubsub-lost"), name, number(count)]);
     }
 }
 

@@ -83,8 +83,12 @@ async function attempt(view, step) {
  */
 function showRows(body, items, key, fill) {
   const known = new Map([...body.children].map((row) => [row.dataset.key, row]));
+  const counts = new Map();
   items.forEach((item, at) => {
-    const name = String(key(item));
+    // Names that are no text may look alike.
+    const count = counts.get(key(item)) ?? 0;
+    counts.set(key(item), count + 1);
+    const name = `${key(item)} ${count}`;
     const row = known.get(name) ?? make("tr");
     known.delete(name);
     row.dataset.key = name;
@@ -318,7 +322,7 @@ function save(name, type, text) {
 
 /** Writes a field of CSV. A quote in front keeps spreadsheets from running it as a formula. */
 function csv(value) {
-  const text = typeof value === "string" ? value : JSON.stringify(value ?? "");
+  const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
   return `"${(/^\s*[=+\-@]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
 }
 
