@@ -396,6 +396,8 @@ impl Worker {
         entry.insert(connection.clone());
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
         if let Some(user) = user {
+            // Limits that another thread has changed before hold for this login.
+            self.take_settings();
             connection.log_in_by_token(&user, &mut self.context.borrow_mut());
         }
         if self.shutting_down.get() || self.server.drain.is_under_way() {
