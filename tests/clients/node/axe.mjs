@@ -10,6 +10,11 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
  * screenshot with this name.
  */
 export async function faults(page, name) {
+  // A part that fades in has little contrast for a moment. Some animations have no end.
+  await page.evaluate(() => {
+    const passing = document.getAnimations().filter(({ effect }) => Number.isFinite(effect.getComputedTiming().endTime));
+    return Promise.all(passing.map(({ finished }) => finished.catch(() => {})));
+  });
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}.png` });
   // A script element would need the permission of the page's policy.
   await page.evaluate(AXE);
