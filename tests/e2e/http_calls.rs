@@ -2,33 +2,16 @@
 
 use std::net::SocketAddr;
 
-use harness::{Client, SLOW_DEADLINE, Server, eventually, free_port, ok, within};
+use harness::{Client, SLOW_DEADLINE, eventually, ok, within};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::server;
-
-/// A broker with an HTTP port.
-struct Site {
-    server: Server,
-    port: u16,
-}
+use super::http_site::{HttpSite, head_and_body};
 
 const JSON: &str = "content-type: application/json\r\n";
 
-impl Site {
-    async fn start(flags: &[&str]) -> Self {
-        let port = free_port();
-        let number = port.to_string();
-        let flags = [flags, &["--http-port", &number]].concat();
-        Self { server: server(&flags).await, port }
-    }
-
-    async fn client(&self) -> Client {
-        self.server.client().await
-    }
-
+impl HttpSite {
     /// Sends a request with these lines of its head, and returns the connection.
     async fn send(&self, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("the port");
@@ -58,11 +41,10 @@ impl Site {
     }
 }
 
-async fn response(mut stream: TcpStream) -> (u16, String) {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("a response");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    (head[9..12].parse().expect("a status"), body.to_owned())
+/// Returns the status and the body of a response.
+async fn response(stream: TcpStream) -> (u16, String) {
+    let (head, body) = head_and_body(stream).await;
+    (head[9..12].parse().expect("a status"), body)
 }
 
 /// Waits until only the asking client is connected.
@@ -77,7 +59,7 @@ async fn all_are_gone(client: &mut Client) {
 #[tokio::test]
 async fn replies_are_json() {
     for threads in ["1", "4"] {
-        let site = Site::start(&["--io-threads", threads]).await;
+        let site = HttpSite::start(&["--io-threads", threads]).await;
         let mut subscriber = site.client().await;
         subscriber.subscribe(&["news"]).await;
         for (words, expected) in [
@@ -99,7 +81,7 @@ async fn replies_are_json() {
 
 #[tokio::test]
 async fn an_error_has_a_status_and_its_text() {
-    let site = Site::start(&[]).await;
+    let site = HttpSite::start(&[]).await;
     let mut client = site.client().await;
     assert_eq!(client.command(&["ACL", "SETUSER", "default", "-get"]).await, ok());
     for (words, status, text) in [
@@ -129,7 +111,7 @@ async fn an_error_has_a_status_and_its_text() {
 /// A browser sends none of these for a page of this port.
 #[tokio::test]
 async fn pages_of_other_sites_run_nothing() {
-    let site = Site::start(&["--http-names", "broker.example", "other.example"]).await;
+    let site = HttpSite::start(&["--http-names", "broker.example", "other.example"]).await;
     let mut client = site.client().await;
     let host = "host: 127.0.0.1\r\n";
     for (headers, status) in [
@@ -151,7 +133,7 @@ async fn pages_of_other_sites_run_nothing() {
 
 #[tokio::test]
 async fn a_token_stands_for_a_user() {
-    let site = Site::start(&["--http-token", "secret", "ann", "--requirepass", "other"]).await;
+    let site = HttpSite::start(&["--http-token", "secret", "ann", "--requirepass", "other"]).await;
     let mut client = site.client().await;
     let token = "authorization: Bearer secret\r\n";
     let whoami = || json!(["ACL", "WHOAMI"]);
@@ -194,10 +176,10 @@ async fn a_token_stands_for_a_user() {
 /// Without a token, a caller is a client that has not logged in.
 #[tokio::test]
 async fn a_caller_without_a_token_has_the_rights_of_any_client() {
-    let site = Site::start(&["--requirepass", "secret"]).await;
+    let site = HttpSite::start(&["--requirepass", "secret"]).await;
     let (status, body) = site.call("", json!(["PING"])).await;
     assert_eq!((status, &body["error"]), (401, &json!("NOAUTH Authentication required.")));
-    let site = Site::start(&["--http-bind", "127.0.0.1"]).await;
+    let site = HttpSite::start(&["--http-bind", "127.0.0.1"]).await;
     let mut client = site.client().await;
     let from = |address: &str| {
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -223,7 +205,7 @@ async fn a_caller_without_a_token_has_the_rights_of_any_client() {
 
 #[tokio::test]
 async fn a_stream_lasts_until_its_client_leaves_or_is_closed() {
-    let site = Site::start(&[]).await;
+    let site = HttpSite::start(&[]).await;
     let mut client = site.client().await;
     for ending in ["the client leaves", "an operator closes it"] {
         let headers = format!("host: localhost\r\n{JSON}");
@@ -275,7 +257,7 @@ async fn a_stream_lasts_until_its_client_leaves_or_is_closed() {
 /// A token that is replaced while a request arrives is worth nothing.
 #[tokio::test]
 async fn a_token_counts_until_the_command_begins() {
-    let site = Site::start(&["--http-token", "old", "default"]).await;
+    let site = HttpSite::start(&["--http-token", "old", "default"]).await;
     let mut client = site.client().await;
     for path in ["/command", "/stream"] {
         let set = ["CONFIG", "SET", "http-token", "old default"];
@@ -298,7 +280,7 @@ async fn a_token_counts_until_the_command_begins() {
 /// Large requests that never arrive, and commands without a reply, keep no other caller waiting.
 #[tokio::test]
 async fn callers_that_wait_delay_no_others() {
-    let site = Site::start(&[]).await;
+    let site = HttpSite::start(&[]).await;
     let mut open = Vec::new();
     let headers = format!("host: localhost\r\n{JSON}");
     for _ in 0..10 {
@@ -317,7 +299,7 @@ async fn callers_that_wait_delay_no_others() {
 /// Whoever holds as many streams as there may be, leaves places for checks.
 #[tokio::test]
 async fn streams_and_strangers_leave_places_for_checks() {
-    let site = Site::start(&["--http-token", "secret", "default"]).await;
+    let site = HttpSite::start(&["--http-token", "secret", "default"]).await;
     let token = "authorization: Bearer secret\r\n";
     let headers = format!("host: localhost\r\n{JSON}{token}");
     let (mut open, mut refused) = (Vec::new(), 0);
@@ -350,14 +332,9 @@ async fn streams_and_strangers_leave_places_for_checks() {
 
 #[tokio::test]
 async fn the_console_page_allows_scripts_of_this_port_only() {
-    let site = Site::start(&[]).await;
+    let site = HttpSite::start(&[]).await;
     for (path, kind) in [("/", "html"), ("/console.js", "javascript"), ("/console.css", "css")] {
-        let mut stream = TcpStream::connect(("127.0.0.1", site.port)).await.expect("the port");
-        let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.expect("a request");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("a response");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let (head, body) = site.get(path, "").await;
         assert!(
             head.starts_with("HTTP/1.1 200 ") && head.contains(&format!("text/{kind}")),
             "{head}"

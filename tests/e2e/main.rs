@@ -69,6 +69,7 @@ mod figures;
 mod filler;
 mod half_closed;
 mod http_calls;
+mod http_site;
 mod keys;
 mod late_scripts;
 mod latency;

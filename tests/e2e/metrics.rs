@@ -1,36 +1,11 @@
 //! The HTTP port: metrics for Prometheus, and checks for those who watch the process.
 
-use harness::{Server, Value, eventually, free_port, ok, request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use harness::{Value, eventually, ok, request};
 use tokio::net::TcpStream;
 
-use super::server;
+use super::http_site::HttpSite;
 
-/// A broker with an HTTP port.
-struct Watched {
-    server: Server,
-    port: u16,
-}
-
-impl Watched {
-    async fn start(flags: &[&str]) -> Self {
-        let port = free_port();
-        let number = port.to_string();
-        let flags = [flags, &["--http-port", &number]].concat();
-        Self { server: server(&flags).await, port }
-    }
-
-    /// Returns the head and the body of a response.
-    async fn get(&self, path: &str, headers: &str) -> (String, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.expect("the port");
-        let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n");
-        stream.write_all(head.as_bytes()).await.expect("a request");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).await.expect("a response");
-        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-        (head.to_owned(), body.to_owned())
-    }
-
+impl HttpSite {
     /// Returns the value of a metric with its labels, such as `redis_db_keys{db="db0"}`.
     async fn metric(&self, name: &str) -> Option<f64> {
         let (head, body) = self.get("/metrics", "").await;
@@ -42,7 +17,7 @@ impl Watched {
 
 #[tokio::test]
 async fn metrics_are_the_figures_of_info() {
-    let watched = Watched::start(&["--maxclients", "77"]).await;
+    let watched = HttpSite::start(&["--maxclients", "77"]).await;
     let mut client = watched.server.client().await;
     assert_eq!(client.command(&["SET", "k", "v", "EX", "100"]).await, ok());
     assert_eq!(client.command(&["SELECT", "3"]).await, ok());
@@ -88,7 +63,7 @@ async fn metrics_are_the_figures_of_info() {
 /// Each metric has a help text and a kind once, before its values, and each value is a number.
 #[tokio::test]
 async fn metrics_have_the_format_of_prometheus() {
-    let watched = Watched::start(&["--slowlog-log-slower-than", "0"]).await;
+    let watched = HttpSite::start(&["--slowlog-log-slower-than", "0"]).await;
     let mut client = watched.server.client().await;
     assert_eq!(client.command(&["CONFIG", "SET", "latency-monitor-threshold", "1"]).await, ok());
     // The first word of an error becomes a label.
@@ -121,7 +96,7 @@ async fn metrics_have_the_format_of_prometheus() {
 /// The names in the alerts and the dashboard exist.
 #[tokio::test]
 async fn alerts_and_the_dashboard_use_metrics_that_exist() {
-    let watched = Watched::start(&[]).await;
+    let watched = HttpSite::start(&[]).await;
     let (_, body) = watched.get("/metrics", "").await;
     let known = |name: &str| body.contains(&format!("# TYPE {name} "));
     let mut found = 0;
@@ -141,7 +116,7 @@ async fn alerts_and_the_dashboard_use_metrics_that_exist() {
 
 #[tokio::test]
 async fn metrics_need_the_token_of_the_settings() {
-    let watched = Watched::start(&["--http-token", "secret"]).await;
+    let watched = HttpSite::start(&["--http-token", "secret"]).await;
     for (headers, status) in [
         ("", "401"),
         ("authorization: Bearer wrong\r\n", "401"),
@@ -160,7 +135,7 @@ async fn metrics_need_the_token_of_the_settings() {
 
 #[tokio::test]
 async fn a_late_script_keeps_neither_metrics_nor_checks_waiting() {
-    let watched = Watched::start(&["--busy-reply-threshold", "1"]).await;
+    let watched = HttpSite::start(&["--busy-reply-threshold", "1"]).await;
     let mut client = watched.server.client().await;
     assert_eq!(client.command(&["SET", "k", "v"]).await, ok());
     assert_eq!(watched.metric("redis_db_keys{db=\"db0\"}").await, Some(1.0));
@@ -175,7 +150,7 @@ async fn a_late_script_keeps_neither_metrics_nor_checks_waiting() {
 
 #[tokio::test]
 async fn the_port_is_a_setting_of_the_start() {
-    let watched = Watched::start(&[]).await;
+    let watched = HttpSite::start(&[]).await;
     let mut client = watched.server.client().await;
     let shown = client.command(&["CONFIG", "GET", "http-port", "http-bind", "http-token"]).await;
     let port = watched.port.to_string();
@@ -191,7 +166,7 @@ async fn the_port_is_a_setting_of_the_start() {
 
 #[tokio::test]
 async fn a_drain_is_not_ready_and_alive() {
-    let watched = Watched::start(&[]).await;
+    let watched = HttpSite::start(&[]).await;
     let mut operator = watched.server.client().await;
     for (command, ready, draining) in
         [(&["SHUTDOWN", "DRAIN", "1000"][..], "503", 1.0), (&["SHUTDOWN", "ABORT"], "200", 0.0)]
@@ -207,7 +182,7 @@ async fn a_drain_is_not_ready_and_alive() {
 /// More silent sockets than the port serves at once: each is closed after a limit of time.
 #[tokio::test]
 async fn silent_sockets_do_not_keep_the_port_for_good() {
-    let watched = Watched::start(&[]).await;
+    let watched = HttpSite::start(&[]).await;
     let mut silent = Vec::new();
     for _ in 0..300 {
         silent.push(TcpStream::connect(("127.0.0.1", watched.port)).await.expect("the port"));
