@@ -83,10 +83,10 @@ impl Reply {
         Self::Error(text.as_ref().to_vec())
     }
 
-    /// Returns a count as an integer.
+    /// Returns a count as an integer. A larger one than fits becomes the largest integer.
     #[must_use]
-    pub fn integer(count: usize) -> Self {
-        Self::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+    pub fn integer(count: impl TryInto<i64>) -> Self {
+        Self::Integer(count.try_into().unwrap_or(i64::MAX))
     }
 
     /// Appends the reply to `out`.

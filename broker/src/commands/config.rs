@@ -185,7 +185,7 @@ fn rewritten(
     }
     let is_new = |name| !written.contains(&name);
     let changed = directive::all()
-        .filter(|each| each.is_shown && each.current().name == each.name && is_new(each.name))
+        .filter(|each| each.is_shown && !each.is_older_name() && is_new(each.name))
         .filter(|each| which == Rewritten::All || each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
     let is_default = |name: &str, values: &[Vec<u8>]| {

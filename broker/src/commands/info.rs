@@ -14,6 +14,7 @@ use super::table::SPECS;
 use crate::config::Config;
 use crate::keyspace::{Report, Summary};
 use crate::observe::clock::since_1970;
+use crate::observe::disconnect::Disconnect;
 use crate::observe::memory::system_bytes;
 use crate::observe::stats::Counter;
 use crate::protocol::reply::Reply;
@@ -332,11 +333,11 @@ impl Subject<'_> {
             ("acl_access_denied_channel", stats.denied.channels.get().to_string()),
             (
                 "client_query_buffer_limit_disconnections",
-                stats.query_limit_disconnections.get().to_string(),
+                stats.ends[Disconnect::RequestTooBig as usize].get().to_string(),
             ),
             (
                 "client_output_buffer_limit_disconnections",
-                stats.output_limit_disconnections.get().to_string(),
+                stats.ends[Disconnect::SlowSubscriber as usize].get().to_string(),
             ),
         ];
         if self.server.tls.material().is_some() {

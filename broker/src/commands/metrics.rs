@@ -65,11 +65,11 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
     let ends = Disconnect::all().map(|reason| (reason.word(), ends[reason as usize].get()));
     text.all(about, "reason", ends);
     let help = "Time in which a thread that serves clients did not wait.";
-    text.head("broker_worker_busy_seconds_total", Kind::Counter, help);
-    for (worker, busy) in server.loops.busy().into_iter().enumerate() {
-        let (name, labels) = ("broker_worker_busy_seconds_total", worker.to_string());
-        text.value(name, &[("worker", &labels)], busy.as_secs_f64());
-    }
+    let about = ("broker_worker_busy_seconds_total", Kind::Counter, help);
+    let busy = server.loops.busy().into_iter().enumerate();
+    let busy: Vec<_> =
+        busy.map(|(worker, time)| (worker.to_string(), time.as_secs_f64())).collect();
+    text.all(about, "worker", busy.iter().map(|(worker, seconds)| (worker.as_str(), seconds)));
     text.databases(&lines);
     text.commands(&lines);
     text.errors(&lines);

@@ -17,7 +17,7 @@ use crate::session::server_state::ServerState;
 
 /// `LASTSAVE`
 pub(crate) fn lastsave(session: &Session) -> Reply {
-    Reply::Integer(i64::try_from(session.server.last_save().as_secs()).unwrap_or(i64::MAX))
+    Reply::integer(session.server.last_save().as_secs())
 }
 
 /// `SAVE`

@@ -21,7 +21,7 @@ pub(super) fn offset(
 ) -> Answer {
     order.catch_up(&mut context.local);
     let now = order.replay(request.argument(2), None, 0).ok_or(NOT_ENABLED)?;
-    Ok(Reply::Array(vec![Reply::bulk(now.epoch.to_string()), number(now.offset)]))
+    Ok(Reply::Array(vec![Reply::bulk(now.epoch.to_string()), Reply::integer(now.offset)]))
 }
 
 /// `PUBSUB REPLAY channel epoch offset [COUNT count]`: returns the epoch, the offset of the last
@@ -47,14 +47,11 @@ pub(super) fn replay(
     let after = Some((epoch, after));
     order.catch_up(&mut context.local);
     let remembered = order.replay(channel, after, count).ok_or(NOT_ENABLED)?;
-    let message = |(offset, payload)| Reply::Array(vec![number(offset), Reply::bulk(payload)]);
+    let message =
+        |(offset, payload)| Reply::Array(vec![Reply::integer(offset), Reply::bulk(payload)]);
     Ok(Reply::Array(vec![
         Reply::bulk(remembered.epoch.to_string()),
-        number(remembered.offset),
+        Reply::integer(remembered.offset),
         Reply::Array(remembered.messages.into_iter().map(message).collect()),
     ]))
-}
-
-fn number(offset: u64) -> Reply {
-    Reply::Integer(i64::try_from(offset).unwrap_or(i64::MAX))
 }

@@ -49,11 +49,11 @@ pub(super) fn stats(
 fn describe_rate(rate: ChannelRate) -> Reply {
     Reply::Map(vec![
         (Reply::bulk("channel"), Reply::bulk(rate.channel)),
-        (Reply::bulk("messages-per-sec"), number(rate.messages)),
-        (Reply::bulk("bytes-in-per-sec"), number(rate.bytes_in)),
-        (Reply::bulk("bytes-out-per-sec"), number(rate.bytes_out)),
+        (Reply::bulk("messages-per-sec"), Reply::integer(rate.messages)),
+        (Reply::bulk("bytes-in-per-sec"), Reply::integer(rate.bytes_in)),
+        (Reply::bulk("bytes-out-per-sec"), Reply::integer(rate.bytes_out)),
         (Reply::bulk("receivers"), Reply::integer(rate.receivers)),
-        (Reply::bulk("dropped"), number(rate.dropped)),
+        (Reply::bulk("dropped"), Reply::integer(rate.dropped)),
         (Reply::bulk("last-ms"), millis(rate.age)),
     ])
 }
@@ -142,7 +142,7 @@ impl Session {
             (Reply::bulk("by-shard"), Reply::integer(by_shard)),
             (Reply::bulk("replay-rule"), replay),
             (Reply::bulk("slow-policy"), Reply::bulk(policy.name())),
-            (Reply::bulk("bytes-to-send"), number(bytes.saturating_mul(receivers as u64))),
+            (Reply::bulk("bytes-to-send"), Reply::integer(bytes.saturating_mul(receivers as u64))),
             (Reply::bulk("user"), Reply::bulk(user.name())),
             (Reply::bulk("acl"), Reply::bulk(if denied.is_some() { "denied" } else { "allowed" })),
             (Reply::bulk("missing-rule"), denied.map_or(Reply::Null, Reply::bulk)),
@@ -185,7 +185,7 @@ fn describe_reader(reader: &Reader, now: Instant) -> Reply {
         Subscribed::Pattern(pattern) => ("pattern", Reply::bulk(pattern)),
     };
     Reply::Map(vec![
-        (Reply::bulk("id"), number(reader.info.id)),
+        (Reply::bulk("id"), Reply::integer(reader.info.id)),
         (Reply::bulk("name"), Reply::bulk(names.name)),
         (Reply::bulk("addr"), Reply::bulk(reader.info.peer.to_string())),
         (Reply::bulk("user"), Reply::bulk(names.user)),
@@ -227,10 +227,6 @@ fn option(word: &[u8], name: &str, count: &[u8]) -> Result<usize, CommandError> 
     count.filter(|count| *count > 0).ok_or_else(|| NOT_AN_INTEGER.to_vec())
 }
 
-fn number(number: u64) -> Reply {
-    Reply::Integer(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
 fn millis(time: Duration) -> Reply {
-    Reply::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    Reply::integer(time.as_millis())
 }

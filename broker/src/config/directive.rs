@@ -103,6 +103,11 @@ pub(crate) fn find(name: &[u8]) -> Option<&'static Directive> {
 }
 
 impl Directive {
+    /// Returns whether this is an older name of another directive.
+    pub(crate) fn is_older_name(&'static self) -> bool {
+        self.current().name != self.name
+    }
+
     /// Returns the directive under its current name, if this is an older name of it.
     pub(crate) fn current(&'static self) -> &'static Self {
         match self.name {

@@ -50,8 +50,7 @@ impl Reloaded {
     /// Returns the differences between two readings.
     pub(crate) fn between(before: &Config, now: &Config) -> Self {
         let mut reloaded = Self::default();
-        let shown =
-            directive::all().filter(|each| each.is_shown && each.current().name == each.name);
+        let shown = directive::all().filter(|each| each.is_shown && !each.is_older_name());
         // A start takes the password of the default user from its own rules, if there are any.
         let has_rules = [before, now].iter().any(|config| config.defines_default_user());
         for directive in shown.filter(|each| each.show(before) != each.show(now)) {

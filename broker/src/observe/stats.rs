@@ -34,9 +34,6 @@ pub(crate) struct Stats {
     pub(crate) taps: Counter,
     /// Ends of connections, by reason.
     pub(crate) ends: [Counter; Disconnect::COUNT],
-    /// Clients closed at their output limit.
-    pub(crate) output_limit_disconnections: Counter,
-    pub(crate) query_limit_disconnections: Counter,
     pub(crate) evicted_clients: Counter,
     /// The time in which commands ran, those within transactions and scripts not counted again.
     pub(crate) command_nanos: Counter,
@@ -233,8 +230,6 @@ impl Stats {
             &self.output_bytes,
             &self.writes,
             &self.command_nanos,
-            &self.output_limit_disconnections,
-            &self.query_limit_disconnections,
             &self.evicted_clients,
         ] {
             counter.reset();

@@ -60,7 +60,7 @@ pub(super) struct Sources {
     workers: Arc<[WorkerHandle]>,
     /// Places for streams. They leave others for checks and metrics.
     streams: Arc<Semaphore>,
-    /// Bytes of requests that are read and run at once.
+    /// Bytes of requests that arrive at once, until the broker has them.
     requests: Arc<Semaphore>,
     /// The last known figures of the keys, for the time in which a script is late.
     keys: Mutex<Option<Arc<Report>>>,

@@ -797,16 +797,10 @@ impl Serving {
             ended
         })
         .await;
-        let stats = worker.server.broker.stats();
+        worker.server.broker.stats().ends[reason as usize].add(1);
         let (id, peer) = (connection.info.id, &connection.info.peer);
-        stats.ends[reason as usize].add(1);
         match reason {
-            Disconnect::SlowSubscriber => {
-                stats.output_limit_disconnections.add(1);
-                warn!(client.id = id, client.addr = %peer, %reason, "client closed");
-            }
-            Disconnect::RequestTooBig => {
-                stats.query_limit_disconnections.add(1);
+            Disconnect::SlowSubscriber | Disconnect::RequestTooBig => {
                 warn!(client.id = id, client.addr = %peer, %reason, "client closed");
             }
             _ => debug!(client.id = id, client.addr = %peer, %reason, "client disconnected"),

@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::Sources;
+use super::json::json;
 use crate::protocol::request::encode;
 use crate::server::within::{self, LocalStream, Origin};
 
@@ -110,12 +111,12 @@ impl LocalClient {
     /// a line of JSON.
     pub(super) async fn lines(&mut self, first: Option<Value>) -> Result<Bytes, NoReply> {
         let mut lines = String::new();
-        let mut next = match first {
-            Some(first) => Some(first),
-            None => Some(self.next().await?),
-        };
+        let mut next = first;
+        if next.is_none() {
+            next = Some(self.next().await?);
+        }
         while let Some(value) = next {
-            lines.push_str(&super::json::json(&value).to_string());
+            lines.push_str(&json(&value).to_string());
             lines.push('\n');
             next = self.decoder.decode(&mut self.buffer)?;
         }

@@ -88,8 +88,7 @@ impl Worker {
 
     /// Pushes the time that they have to the clients of this worker that asked for it.
     fn tell_drain(&self, window: Window) {
-        let seconds = i64::try_from(window.time.as_secs()).unwrap_or(i64::MAX);
-        let parts = [Reply::bulk("draining"), Reply::Integer(seconds)];
+        let parts = [Reply::bulk("draining"), Reply::integer(window.time.as_secs())];
         let mut context = self.context.borrow_mut();
         for (_, connection) in self.connections.borrow().iter() {
             if connection.output.notices.get().draining {

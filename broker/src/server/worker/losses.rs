@@ -68,12 +68,8 @@ fn push_losses(queue: &mut FlushQueue, output: &Rc<ClientOutput>) {
     let lost = output.losses.borrow_mut().as_mut().map(|losses| losses.take_for_push());
     for (name, count) in lost.into_iter().flatten() {
         let name = name.as_deref().map_or(Reply::Null, Reply::bulk);
-        queue.push_notice(output, &[Reply::bulk("pubsub-lost"), name, number(count)]);
+        queue.push_notice(output, &[Reply::bulk("pubsub-lost"), name, Reply::integer(count)]);
     }
-}
-
-fn number(count: u64) -> Reply {
-    Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// Returns a notice as JSON. Without a channel, it is about several ones.
