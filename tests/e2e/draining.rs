@@ -7,7 +7,7 @@ use harness::{
     Client, DEADLINE, Protocol, SLOW_DEADLINE, Server, array, error, eventually, ok, simple, within,
 };
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::server;
 
@@ -141,9 +141,8 @@ async fn a_drain_is_announced_and_refuses_new_clients_until_it_is_aborted() {
 
         assert_eq!(operator.command(&["SHUTDOWN", "ABORT"]).await, ok());
         eventually(async || is_open(&server).await).await;
-        eventually(async || path.exists()).await;
-        let stream = tokio::net::UnixStream::connect(&path).await;
-        drop(stream.expect("the socket file is open again"));
+        // The file exists shortly before the server listens on it.
+        eventually(async || UnixStream::connect(&path).await.is_ok()).await;
         assert_eq!(server.client().await.command(&["PING"]).await, simple("PONG"));
     }
     assert_eq!(operator.command(&["PING"]).await, simple("PONG"));
