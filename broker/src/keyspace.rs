@@ -11,6 +11,7 @@ mod database;
 mod event;
 mod float;
 mod journal;
+mod prefixes;
 mod stored_length;
 mod table;
 mod tracking;
@@ -28,6 +29,7 @@ pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
+pub(crate) use self::prefixes::{Prefixes, first_overlap};
 pub(crate) use self::stored_length::stored_length;
 pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker};
 pub(crate) use self::value::Value;
@@ -206,8 +208,14 @@ impl Keyspace {
     }
 
     /// Enables tracking for a client, or replaces its settings.
-    pub(crate) fn track(&mut self, client: u64, tracker: Tracker) {
-        self.trackers.add(client, tracker);
+    /// Sets the tracking of a client, and adds prefixes to those that it has.
+    pub(crate) fn track(&mut self, client: u64, tracker: Tracker, new: &[&[u8]]) {
+        self.trackers.set(client, tracker, new);
+    }
+
+    /// Returns the prefixes of a client with tracking.
+    pub(crate) fn tracked_prefixes(&self, client: u64) -> Option<&Prefixes> {
+        self.trackers.prefixes_of(client)
     }
 
     pub(crate) fn untrack(&mut self, client: u64) {

@@ -1,18 +1,16 @@
 //! `CLIENT TRACKING` and `CLIENT CACHING`: client-side caching.
 
-use std::collections::BTreeSet;
-
 use super::Answer;
 use super::client::on_or_off;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::spec::Spec;
-use crate::keyspace::Tracker;
+use crate::keyspace::{Prefixes, Tracker, first_overlap};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::order::OrderGuard;
-use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::tracking::Tracking;
+use crate::session::{NAME_BYTES, Session};
 
 impl Session {
     /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
@@ -21,20 +19,20 @@ impl Session {
         request: Request<'_>,
         order: &mut OrderGuard<'_>,
     ) -> Answer {
-        let wanted = self.parse_tracking(request)?;
+        let (wanted, mut prefixes) = self.parse_tracking(request)?;
         if on_or_off(request.argument(2))? {
-            self.check_tracking(&wanted)?;
-            let mut prefixes = self.tracking.take().map_or_else(Vec::new, |known| known.prefixes);
-            let mut known: BTreeSet<Vec<u8>> = prefixes.iter().cloned().collect();
-            let new = wanted.prefixes.iter().filter(|prefix| !prefix.is_empty());
-            prefixes.extend(new.filter(|prefix| known.insert((*prefix).clone())).cloned());
-            if wanted.broadcast && prefixes.is_empty() {
-                prefixes.push(Vec::new());
+            self.check_tracking(&wanted, &prefixes)?;
+            let known = order.keyspace().tracked_prefixes(self.info.id);
+            check_prefixes(known, &prefixes)?;
+            let is_known = known.and_then(|known| known.overlapping(b"")) == Some(b"");
+            if wanted.broadcast && prefixes.is_empty() && !is_known {
+                prefixes.push(b"");
             }
-            let tracking = Tracking { prefixes, ..wanted };
-            let tracker = self.tracker(&tracking);
-            order.keyspace().track(self.info.id, tracker);
-            self.tracking = Some(Box::new(tracking));
+            let bytes = |prefix: &&[u8]| 2 * prefix.len() + NAME_BYTES;
+            let prefix_bytes = self.prefix_bytes() + prefixes.iter().map(bytes).sum::<usize>();
+            let tracker = self.tracker(&wanted);
+            order.keyspace().track(self.info.id, tracker, &prefixes);
+            self.tracking = Some(Box::new(Tracking { prefix_bytes, ..wanted }));
             self.record_tracking();
         } else {
             self.stop_tracking(order);
@@ -49,12 +47,11 @@ impl Session {
         if let Some(info) = &other {
             info.set(Flag::Recipient, true);
         }
-        let prefixes = tracking.prefixes.iter().map(|prefix| prefix.as_slice().into());
         Tracker {
             own: self.info.recipient(),
             other: other.map(|info| info.recipient()),
             is_broken: false,
-            prefixes: tracking.broadcast.then(|| prefixes.collect()),
+            is_broadcast: tracking.broadcast,
             no_loop: tracking.no_loop,
         }
     }
@@ -88,8 +85,13 @@ impl Session {
         }
     }
 
-    fn parse_tracking(&self, request: Request<'_>) -> Result<Tracking, CommandError> {
+    /// Returns the options and the prefixes of the request.
+    fn parse_tracking<'a>(
+        &self,
+        request: Request<'a>,
+    ) -> Result<(Tracking, Vec<&'a [u8]>), CommandError> {
         let mut wanted = Tracking::default();
+        let mut prefixes = Vec::new();
         let mut options = request.arguments_from(3);
         while let Some(option) = options.next() {
             match &*option.to_ascii_lowercase() {
@@ -107,7 +109,7 @@ impl Session {
                         return Err(text.to_vec());
                     }
                 }
-                b"prefix" => wanted.prefixes.push(options.next().ok_or(SYNTAX_ERROR)?.to_vec()),
+                b"prefix" => prefixes.push(options.next().ok_or(SYNTAX_ERROR)?),
                 b"bcast" => wanted.broadcast = true,
                 b"optin" => wanted.opt_in = true,
                 b"optout" => wanted.opt_out = true,
@@ -115,11 +117,11 @@ impl Session {
                 _ => return Err(SYNTAX_ERROR.to_vec()),
             }
         }
-        Ok(wanted)
+        Ok((wanted, prefixes))
     }
 
-    fn check_tracking(&self, wanted: &Tracking) -> Result<(), CommandError> {
-        if !wanted.broadcast && !wanted.prefixes.is_empty() {
+    fn check_tracking(&self, wanted: &Tracking, prefixes: &[&[u8]]) -> Result<(), CommandError> {
+        if !wanted.broadcast && !prefixes.is_empty() {
             return Err(b"ERR PREFIX option requires BCAST mode to be enabled".to_vec());
         }
         if let Some(known) = &self.tracking {
@@ -146,41 +148,6 @@ impl Session {
         }
         if wanted.opt_in && wanted.opt_out {
             return Err(b"ERR You can't specify both OPTIN mode and OPTOUT mode".to_vec());
-        }
-        self.check_prefixes(&wanted.prefixes)
-    }
-
-    /// Refuses a prefix that is the beginning of another one: both would match the same keys.
-    fn check_prefixes(&self, wanted: &[Vec<u8>]) -> Result<(), CommandError> {
-        let known = self.tracking.as_ref().map_or(&[][..], |tracking| &tracking.prefixes);
-        // In sorted order, a prefix comes immediately before one that it is the beginning of, so
-        // many prefixes are checked fast. The search below finds the words of the error.
-        let all: BTreeSet<&[u8]> = known.iter().chain(wanted).map(Vec::as_slice).collect();
-        let is_repeated = wanted.iter().collect::<BTreeSet<_>>().len() < wanted.len();
-        let overlaps = all.iter().zip(all.iter().skip(1)).any(|(one, next)| next.starts_with(one));
-        if !is_repeated && !overlaps {
-            return Ok(());
-        }
-        for (index, prefix) in wanted.iter().enumerate() {
-            let overlaps =
-                |other: &&Vec<u8>| other.starts_with(prefix) || prefix.starts_with(other);
-            let known = known.iter().filter(|known| *known != prefix).find(overlaps);
-            let provided = || wanted[index + 1..].iter().find(overlaps);
-            let found = known
-                .map(|other| (&b"an existing"[..], other))
-                .or_else(|| provided().map(|other| (&b"another provided"[..], other)));
-            if let Some((which, other)) = found {
-                return Err([
-                    b"ERR Prefix '",
-                    &prefix[..],
-                    b"' overlaps with ",
-                    which,
-                    b" prefix '",
-                    other,
-                    b"'. Prefixes for a single client must not overlap.",
-                ]
-                .concat());
-            }
         }
         Ok(())
     }
@@ -227,6 +194,8 @@ impl Session {
     /// `CLIENT TRACKINGINFO`
     pub(crate) fn client_trackinginfo(&self, order: &mut OrderGuard<'_>) -> Reply {
         let is_broken = order.keyspace().is_tracking_broken(self.info.id);
+        let prefixes = order.keyspace().tracked_prefixes(self.info.id);
+        let prefixes = prefixes.into_iter().flat_map(Prefixes::iter);
         let tracking = self.tracking.clone().unwrap_or_default();
         let mut flags = vec![if self.tracking.is_some() { "on" } else { "off" }];
         let caching = (tracking.opt_in && tracking.caching == Some(true), "caching-yes");
@@ -244,10 +213,32 @@ impl Session {
         Reply::Map(vec![
             (Reply::bulk("flags"), Reply::Set(flags.iter().map(Reply::bulk).collect())),
             (Reply::bulk("redirect"), self.client_getredir()),
-            (
-                Reply::bulk("prefixes"),
-                Reply::Array(tracking.prefixes.iter().map(Reply::bulk).collect()),
-            ),
+            (Reply::bulk("prefixes"), Reply::Array(prefixes.map(Reply::bulk).collect())),
         ])
     }
+}
+
+/// Refuses prefixes that overlap with one that the client has, or with each other.
+fn check_prefixes(known: Option<&Prefixes>, wanted: &[&[u8]]) -> Result<(), CommandError> {
+    let overlap = first_overlap(wanted);
+    for (index, prefix) in wanted.iter().enumerate() {
+        let known = known.and_then(|known| known.overlapping(prefix));
+        let provided = || overlap.filter(|(one, _)| *one == index).map(|(_, other)| wanted[other]);
+        let found = known
+            .map(|other| (&b"an existing"[..], other))
+            .or_else(|| provided().map(|other| (&b"another provided"[..], other)));
+        if let Some((which, other)) = found {
+            return Err([
+                b"ERR Prefix '",
+                *prefix,
+                b"' overlaps with ",
+                which,
+                b" prefix '",
+                other,
+                b"'. Prefixes for a single client must not overlap.",
+            ]
+            .concat());
+        }
+    }
+    Ok(())
 }

@@ -10,13 +10,14 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 use smallvec::SmallVec;
 
+use super::prefixes::Prefixes;
 use crate::ids::WorkerId;
 use crate::protocol::invalidation::InvalidatedKeys;
 
 /// All clients with tracking.
 #[derive(Debug, Default)]
 pub(super) struct Trackers {
-    clients: BTreeMap<u64, Tracker>,
+    clients: BTreeMap<u64, Client>,
     /// The clients that have read a key, in ascending order.
     readers: IndexMap<Box<[u8]>, Readers, RandomState>,
     prefixes: BTreeMap<Box<[u8]>, Prefix>,
@@ -32,8 +33,15 @@ pub(super) struct Trackers {
 
 type Readers = SmallVec<[u64; 2]>;
 
+/// A client with tracking.
+#[derive(Debug)]
+struct Client {
+    tracker: Tracker,
+    prefixes: Prefixes,
+}
+
 /// The tracking settings of a client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Tracker {
     /// The client itself.
     pub(crate) own: Recipient,
@@ -41,8 +49,8 @@ pub(crate) struct Tracker {
     pub(crate) other: Option<Recipient>,
     /// Whether the redirection target disconnected.
     pub(crate) is_broken: bool,
-    /// Prefixes in broadcasting mode; the empty one covers all keys.
-    pub(crate) prefixes: Option<Vec<Box<[u8]>>>,
+    /// Whether the client tracks prefixes, in broadcasting mode, and not the keys that it reads.
+    pub(crate) is_broadcast: bool,
     /// Whether the client receives no invalidations for its own changes (`NOLOOP`).
     pub(crate) no_loop: bool,
 }
@@ -85,21 +93,24 @@ pub(crate) struct Tracked {
 const EVICTED_AT_ONCE_MAX: usize = 1000;
 
 impl Trackers {
-    pub(super) fn add(&mut self, client: u64, tracker: Tracker) {
-        self.remove(client);
-        for prefix in tracker.prefixes.iter().flatten() {
-            let known = self.prefixes.entry(prefix.clone()).or_insert_with(|| {
+    /// Sets the settings of a client, and adds prefixes to those that it has.
+    pub(super) fn set(&mut self, client: u64, tracker: Tracker, new: &[&[u8]]) {
+        let known = self.clients.entry(client);
+        let known = known
+            .and_modify(|known| known.tracker = tracker)
+            .or_insert_with(|| Client { tracker, prefixes: Prefixes::default() });
+        for prefix in new.iter().filter(|prefix| known.prefixes.insert(prefix)) {
+            let watched = self.prefixes.entry((*prefix).into()).or_insert_with(|| {
                 *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
                 Prefix::default()
             });
-            known.clients.insert(client);
+            watched.clients.insert(client);
         }
-        self.clients.insert(client, tracker);
     }
 
     pub(super) fn remove(&mut self, client: u64) {
-        let Some(tracker) = self.clients.remove(&client) else { return };
-        for prefix in tracker.prefixes.iter().flatten() {
+        let Some(removed) = self.clients.remove(&client) else { return };
+        for prefix in removed.prefixes.iter() {
             if let Some(known) = self.prefixes.get_mut(prefix) {
                 known.clients.remove(&client);
                 if known.clients.is_empty() {
@@ -109,6 +120,11 @@ impl Trackers {
                 }
             }
         }
+    }
+
+    /// Returns the prefixes of a client with tracking.
+    pub(super) fn prefixes_of(&self, client: u64) -> Option<&Prefixes> {
+        self.clients.get(&client).map(|known| &known.prefixes)
     }
 
     /// Frees the table of readers when no client tracks keys any more.
@@ -131,7 +147,7 @@ impl Trackers {
     /// Marks redirections to a client as broken. Returns the clients with such a redirection.
     pub(super) fn lose(&mut self, client: u64) -> Vec<u64> {
         let mut broken = Vec::new();
-        for (&own, tracker) in &mut self.clients {
+        for (&own, Client { tracker, .. }) in &mut self.clients {
             if tracker.other.is_some_and(|other| other.client == client) {
                 tracker.is_broken = true;
                 broken.push(own);
@@ -142,7 +158,7 @@ impl Trackers {
 
     /// Returns whether the client's redirection target disconnected.
     pub(super) fn is_broken(&self, client: u64) -> bool {
-        self.clients.get(&client).is_some_and(|tracker| tracker.is_broken)
+        self.clients.get(&client).is_some_and(|known| known.tracker.is_broken)
     }
 
     pub(super) fn tracked(&self) -> Tracked {
@@ -206,7 +222,7 @@ impl Trackers {
         self.readers = IndexMap::default();
         self.reads = 0;
         let clients = self.clients.values();
-        clients.map(|tracker| tracker.invalidation(InvalidatedKeys::All)).collect()
+        clients.map(|client| client.tracker.invalidation(InvalidatedKeys::All)).collect()
     }
 
     /// Returns whether keys with a tracked prefix have changed.
@@ -220,7 +236,7 @@ impl Trackers {
         for name in std::mem::take(&mut self.changed) {
             let Some(prefix) = self.prefixes.get_mut(&name) else { continue };
             let changed = std::mem::take(&mut prefix.changed);
-            for (client, tracker) in
+            for (client, Client { tracker, .. }) in
                 prefix.clients.iter().filter_map(|id| Some((id, self.clients.get(id)?)))
             {
                 let is_affected = |changer: &u64| !tracker.no_loop || changer != client;
@@ -237,9 +253,9 @@ impl Trackers {
     fn invalidate_readers(&mut self, key: &[u8], changer: u64) -> Vec<Invalidation> {
         let Some((key, readers)) = self.readers.swap_remove_entry(key) else { return Vec::new() };
         self.reads -= readers.len();
-        let trackers = readers.iter().filter_map(|id| Some((*id, self.clients.get(id)?)));
+        let trackers = readers.iter().filter_map(|id| Some((*id, &self.clients.get(id)?.tracker)));
         let is_affected = |client: u64, tracker: &Tracker| {
-            tracker.prefixes.is_none() && !(tracker.no_loop && client == changer)
+            !(tracker.is_broadcast || (tracker.no_loop && client == changer))
         };
         trackers
             .filter(|(client, tracker)| is_affected(*client, tracker))

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::Session;
 use super::client_info::Flag;
 use super::context::Context;
-use super::{NAME_BYTES, Session};
 use crate::protocol::Protocol;
 use crate::pubsub::order::OrderGuard;
 
@@ -13,7 +13,8 @@ use crate::pubsub::order::OrderGuard;
 pub(crate) struct Tracking {
     pub(crate) redirect: u64,
     pub(crate) broadcast: bool,
-    pub(crate) prefixes: Vec<Vec<u8>>,
+    /// The bytes that the prefixes take in the keyspace.
+    pub(crate) prefix_bytes: usize,
     pub(crate) opt_in: bool,
     pub(crate) opt_out: bool,
     pub(crate) no_loop: bool,
@@ -61,10 +62,9 @@ impl Session {
         is_own || self.tracking.is_some()
     }
 
-    /// Returns the bytes that the prefixes take, in the session and in the keyspace.
+    /// Returns the bytes that the prefixes take in the keyspace.
     pub(crate) fn prefix_bytes(&self) -> usize {
-        let prefixes = self.tracking.iter().flat_map(|tracking| &tracking.prefixes);
-        prefixes.map(|prefix| 2 * prefix.len() + NAME_BYTES).sum()
+        self.tracking.as_ref().map_or(0, |tracking| tracking.prefix_bytes)
     }
 
     /// Updates the tracking state that other threads see.
