@@ -23,6 +23,7 @@
 //! | `server`      | a server process and its counters in the kernel                   |
 //! | `subprotocol` | the texts between a server and its WebSocket clients              |
 //! | `systems`     | the systems under test                                            |
+//! | `tls`         | the certificate of servers, and connections to them               |
 //! | `websocket`   | the upgrade and the frames of WebSocket clients                   |
 //! | `wire`        | the bytes that the load sends and expects                         |
 
@@ -46,6 +47,7 @@ mod scenario;
 mod server;
 mod subprotocol;
 mod systems;
+mod tls;
 mod websocket;
 mod wire;
 
@@ -83,6 +85,9 @@ struct Arguments {
     /// The folder with the programs of these servers; by default that of `cargo xtask peers`
     #[arg(long, value_name = "DIR")]
     peers_dir: Option<PathBuf>,
+    /// Measures the servers of Redis' protocol over TLS; nothing is compared with a baseline
+    #[arg(long, conflicts_with = "server")]
+    tls: bool,
     /// Adds a server; `{port}` in the command is its port, and a name that begins with nats its protocol
     #[arg(long, value_name = "NAME=COMMAND", value_parser = systems::parse)]
     server: Vec<SystemUnderTest>,
@@ -214,6 +219,7 @@ fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
         broker: arguments.broker.as_deref(),
         peers: has_peers.then_some(&peers),
         full: arguments.full,
+        tls: arguments.tls,
     })?;
     systems.extend(arguments.server.iter().cloned());
     if arguments.unpinned {

@@ -16,6 +16,7 @@ use self::trace::Trace;
 use crate::protocol::Protocol;
 use crate::subprotocol::Subprotocol;
 use crate::systems::SystemUnderTest;
+use crate::tls::Stream;
 use crate::{Failure, machine};
 
 /// A running server.
@@ -121,6 +122,16 @@ impl Server {
             pin(Pid::from_raw(task), cpus)?;
         }
         Ok(())
+    }
+
+    /// Opens a connection to it.
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.set_nodelay(true)?;
+        match &self.system.tls {
+            Some(tls) => tls.connect(stream).await,
+            None => Ok(Stream::Plain(stream)),
+        }
     }
 
     /// Returns the protocol of its clients.

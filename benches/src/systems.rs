@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::protocol::Protocol;
 use crate::subprotocol::Subprotocol;
+use crate::tls::Tls;
 
 /// A server that the tool can start.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct SystemUnderTest {
     pub(crate) subprotocol: Option<Subprotocol>,
     /// A server that this one uses. The tool starts it first; `{companion}` is its port.
     pub(crate) companion: Option<Box<Self>>,
+    /// The certificate of a server that speaks TLS.
+    pub(crate) tls: Option<Tls>,
     /// Whether this is a relay that parses nothing.
     pub(crate) is_baseline: bool,
     /// Whether its threads are pinned to one processor.
@@ -32,6 +35,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) peers: Option<&'a Path>,
     /// Whether our server with two threads also runs on one processor.
     pub(crate) full: bool,
+    /// Whether the servers speak TLS. Only those of Redis' protocol can.
+    pub(crate) tls: bool,
 }
 
 /// Returns the servers, first the one that the others are compared with. Other servers than these
@@ -41,13 +46,13 @@ pub(crate) struct Choice<'a> {
 /// handles fewer messages per wake-up. The `full` measurement therefore adds the same server on one
 /// processor, which shows the cost of the second thread alone.
 pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
-    let &Choice { broker, peers, full } = choice;
+    let &Choice { broker, peers, full, tls } = choice;
     let own = env::current_exe()?;
     let broker = broker.map_or_else(|| own.with_file_name("broker"), Path::to_path_buf);
     let (broker, own) = (broker.display().to_string(), own.display().to_string());
     let ours = |threads: &str| {
         let words = [&broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
-        words.into_iter().chain(LIMITS).map(str::to_owned).collect()
+        words.into_iter().chain(LIMITS).map(str::to_owned).collect::<Vec<_>>()
     };
     let redis = |program: &str| {
         let words = [program, "--port", "{port}", "--save", "", "--appendonly", "no"];
@@ -75,6 +80,15 @@ pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
         all.push(system("ours-2-pinned", ours("2")));
     }
     all.push(SystemUnderTest { is_pinned: false, ..system("ours-2", ours("2")) });
+    if tls {
+        all.retain(|system| system.protocol == Protocol::Redis);
+        let tls = Tls::new()?;
+        for system in &mut all {
+            system.command.extend(tls.words());
+            system.tls = Some(tls.clone());
+        }
+        return Ok(all);
+    }
     all.push(SystemUnderTest {
         is_baseline: true,
         ..system("baseline", baseline.map(str::to_owned).to_vec())
@@ -138,6 +152,7 @@ fn system(name: &str, command: Vec<String>) -> SystemUnderTest {
         companion: None,
         is_baseline: false,
         is_pinned: true,
+        tls: None,
     }
 }
 

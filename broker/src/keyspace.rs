@@ -207,7 +207,6 @@ impl Keyspace {
         all.filter_map(counter).collect()
     }
 
-    /// Enables tracking for a client, or replaces its settings.
     /// Sets the tracking of a client, and adds prefixes to those that it has.
     pub(crate) fn track(&mut self, client: u64, tracker: Tracker, new: &[&[u8]]) {
         self.trackers.set(client, tracker, new);

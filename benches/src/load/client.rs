@@ -6,16 +6,16 @@ use bytes::BytesMut;
 use futures_util::future::try_join_all;
 use resp::value::Decoder;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::within;
 use crate::protocol::{Batch, Change, Protocol};
 use crate::server::Server;
+use crate::tls::Stream;
 use crate::{Failure, nats, wire};
 
 /// A client that checks its replies.
 pub(super) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     protocol: Protocol,
     /// The number of subscriptions, which each confirmation holds.
     count: usize,
@@ -29,8 +29,7 @@ const BATCH: usize = 500;
 
 impl Client {
     pub(super) async fn connect(server: &Server) -> Result<Self, Failure> {
-        let stream = within("a connection", TcpStream::connect(("127.0.0.1", server.port))).await?;
-        stream.set_nodelay(true)?;
+        let stream = within("a connection", server.connect()).await?;
         let mut client = Self { stream, protocol: server.protocol(), count: 0 };
         if client.protocol == Protocol::Nats {
             client.greet().await?;
@@ -125,7 +124,8 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, requests: &[u8]) -> Result<(), Failure> {
-        within("a write", self.stream.write_all(requests)).await
+        within("a write", self.stream.write_all(requests)).await?;
+        within("a write", self.stream.flush()).await
     }
 
     /// Reads exactly these bytes.
@@ -158,7 +158,7 @@ impl Client {
         reply.text().map(str::to_owned).ok_or_else(|| no_text(format!("{reply:?}").into()))
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 }

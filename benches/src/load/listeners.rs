@@ -3,20 +3,22 @@
 //! They share a buffer and a count, since the whole load runs on one thread.
 
 use std::cell::{Cell, RefCell};
-use std::io;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::PATIENCE;
 use super::client::Client;
-use crate::Failure;
 use crate::frames::{self, Frames};
 use crate::scenario::Stream;
 use crate::server::Server;
+use crate::{Failure, tls};
 
 /// The subscribers of a stream.
 pub(super) struct Listeners {
@@ -37,7 +39,7 @@ struct Shared {
 
 /// One subscriber.
 struct Listener {
-    stream: TcpStream,
+    stream: tls::Stream,
     frames: Frames,
     shared: Rc<Shared>,
     received: u64,
@@ -145,24 +147,27 @@ impl Listener {
     /// Reads until the task is aborted.
     async fn read(mut self, stall: Option<Rc<Stall>>) -> Result<(), Failure> {
         loop {
-            self.stream.readable().await?;
             if let Some(stall) = &stall {
                 stall.wait().await;
             }
-            let mut buffer = self.shared.buffer.borrow_mut();
-            let read = match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Err(Failure::Closed),
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let ended = self.frames.take(&buffer[..read])?;
+            let ended = poll_fn(|cx| self.poll_messages(cx)).await?;
             self.shared.received.update(|received| received + ended);
             if stall.is_none() && ended > 0 {
                 (self.shared.noted)(self.received, self.received + ended);
             }
             self.received += ended;
         }
+    }
+
+    /// Reads once. Returns the number of messages that ended.
+    fn poll_messages(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, Failure>> {
+        let mut buffer = self.shared.buffer.borrow_mut();
+        let mut read = ReadBuf::new(&mut buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+        Poll::Ready(match read.filled() {
+            [] => Err(Failure::Closed),
+            bytes => self.frames.take(bytes),
+        })
     }
 }
 

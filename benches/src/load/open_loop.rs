@@ -6,14 +6,12 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
 use tokio::task::{spawn_blocking, spawn_local, yield_now};
 
 use super::client::{self, Client};
 use super::listeners::{Listeners, nanos};
-use super::{PATIENCE, within};
+use super::within;
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, TAG_BYTES};
 use crate::protocol::Protocol;
@@ -21,7 +19,7 @@ use crate::sample::{Sample, histogram};
 use crate::sampler::Sampler;
 use crate::scenario::Stream;
 use crate::server::Server;
-use crate::{Failure, nats};
+use crate::{Failure, nats, tls};
 
 /// The times at which messages are due.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +75,7 @@ pub(super) async fn run(
 
 /// A client that sends at a fixed rate and does not wait for replies.
 pub(super) struct Publisher {
-    stream: TcpStream,
+    stream: tls::Stream,
     protocol: Protocol,
     load: Stream,
 }
@@ -95,7 +93,7 @@ impl Publisher {
 
     /// Sends `count` messages and waits for all replies. Returns the number of messages.
     pub(super) async fn publish(self, clock: Clock, count: u64) -> Result<u64, Failure> {
-        let (mut read, mut write) = self.stream.into_split();
+        let (mut read, mut write) = tokio::io::split(self.stream);
         let protocol = self.protocol;
         let reply = protocol.publish_reply(self.load.receivers(0));
         let replies = spawn_local(async move {
@@ -125,31 +123,32 @@ impl Publisher {
                 batch.extend_from_slice(&request);
             }
             within("a write", write.write_all(&batch)).await?;
+            within("a write", write.flush()).await?;
             sent = due;
         }
         within("a write", write.write_all(protocol.end())).await?;
+        within("a write", write.flush()).await?;
         within("replies to PUBLISH", async { replies.await? }).await?;
         Ok(sent)
     }
 }
 
 /// Reads `count` replies, which must all equal `reply`.
-async fn expect_replies(read: OwnedReadHalf, reply: Vec<u8>, count: u64) -> Result<(), Failure> {
+async fn expect_replies(
+    mut stream: ReadHalf<tls::Stream>,
+    reply: Vec<u8>,
+    count: u64,
+) -> Result<(), Failure> {
     const READ_BYTES: usize = 16 * 1024;
 
     let expected = reply.repeat(READ_BYTES / reply.len() + 2);
     let mut buffer = vec![0; READ_BYTES];
     let (mut missing, mut at) = (count * reply.len() as u64, 0);
     while missing > 0 {
-        tokio::time::timeout(PATIENCE, read.readable())
-            .await
-            .map_err(|_| Failure::Late("replies to PUBLISH"))??;
-        let read = match read.try_read(&mut buffer) {
-            Ok(0) => return Err(Failure::Closed),
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        };
+        let read = within("replies to PUBLISH", stream.read(&mut buffer)).await?;
+        if read == 0 {
+            return Err(Failure::Closed);
+        }
         let expected = &expected[at..at + read];
         if buffer[..read] != *expected {
             let (expected, found) = (expected.into(), buffer[..read].into());
