@@ -31,6 +31,7 @@ mod permissions;
 mod persistence;
 mod pubsub;
 mod replay;
+mod replica;
 mod scan;
 mod script;
 #[cfg(feature = "lua")]

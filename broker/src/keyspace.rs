@@ -8,6 +8,7 @@
 
 pub(crate) mod counters_file;
 mod database;
+mod dump;
 mod event;
 mod float;
 mod journal;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 pub(crate) use self::database::Entry;
+pub(crate) use self::dump::empty_dump;
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};

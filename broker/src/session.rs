@@ -7,6 +7,7 @@
 pub(crate) mod client_info;
 pub(crate) mod context;
 pub(crate) mod drain;
+pub(crate) mod dump;
 pub(crate) mod effect;
 pub(crate) mod moving;
 pub(crate) mod pause;
@@ -28,12 +29,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
 use self::client_info::{ClientInfo, Flag, Signal};
 use self::context::Context;
+use self::dump::Dump;
 use self::effect::Effect;
 use self::moving::Moving;
 use self::server_state::ServerState;
@@ -70,6 +72,7 @@ pub(crate) struct Session {
     pub(crate) transaction: Option<Box<Transaction>>,
     pub(crate) watch: Option<Box<Watch>>,
     pub(crate) silence: Silence,
+    pub(crate) dump: Dump,
     pub(crate) tracking: Option<Box<Tracking>>,
     /// Settings that come into force once the server listens on other addresses.
     pub(crate) moving: Option<Box<Moving>>,
@@ -153,6 +156,7 @@ impl Session {
             transaction: None,
             watch: None,
             silence: Silence::default(),
+            dump: Dump::default(),
             tracking: None,
             moving: None,
             after_ends: None,
@@ -252,6 +256,12 @@ impl Session {
                 queue.reply(&self.output, limit, |out| out.extend_from_slice(&bytes));
             }
         }
+    }
+
+    /// Queues the header and the bytes of a bulk string without its end, the form of a copy of all keys.
+    pub(crate) fn reply_unterminated(&self, context: &mut Context, bytes: &Bytes) {
+        let limit = self.output_limit(&context.config);
+        context.flush_queue().reply_unterminated(&self.output, limit, bytes);
     }
 
     /// Queues an error reply and counts it.

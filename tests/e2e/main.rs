@@ -11,6 +11,7 @@
 //! | `counters`          | counters that continue after any end of the process              |
 //! | `draining`          | the end of all clients, spread over a time                       |
 //! | `drop_in`           | log rotation, signals, titles and pid files for start scripts    |
+//! | `dump`              | a copy of all keys on the wire, for `redis-cli --rdb`            |
 //! | `emit`              | the program `backplane`: receivers, dialects, and mistakes       |
 //! | `endings`           | places of clients, and requests that delay an end                |
 //! | `every_ending`      | every reason for an end, with every kind of peer                 |
@@ -60,6 +61,7 @@ mod configuration;
 mod counters;
 mod draining;
 mod drop_in;
+mod dump;
 mod emit;
 mod endings;
 mod every_ending;

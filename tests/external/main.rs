@@ -7,6 +7,7 @@
 //! | `classic_client`  | the unmodified client of SignalR 2 in the chat          | Chromium, Node.js      |
 //! | `clients`         | client libraries of many languages, redis-benchmark     | Node.js, Python, cc    |
 //! | `debian_conf`     | the configuration file of Debian's package              | redis-server's package |
+//! | `dump`            | copies of all keys, checked and loaded by Redis         | redis-cli, -server     |
 //! | `oracle`          | modules of `e2e`, run against Redis                     | redis-server           |
 //! | `pages`           | pages of `man`, and completions of the shell            | man, mandoc, bash      |
 //! | `redis_cli`       | the output of redis-cli                                 | redis-cli              |
@@ -24,6 +25,7 @@ mod classic_client;
 mod clients;
 mod console;
 mod debian_conf;
+mod dump;
 mod oracle;
 mod pages;
 mod redis_cli;

@@ -62,11 +62,6 @@ pub(crate) fn replicaof(request: Request<'_>) -> Answer {
     }
 }
 
-/// `SYNC`, `PSYNC replicationid offset` and `REPLCONF`, the commands of a replica
-pub(super) fn no_replication() -> Answer {
-    Err(b"ERR this server has no replication".to_vec())
-}
-
 /// `WAIT numreplicas timeout`: there are no replicas, so a client that requires one waits for the
 /// whole timeout. A timeout of zero has no end.
 pub(crate) fn wait(request: Request<'_>) -> Outcome {

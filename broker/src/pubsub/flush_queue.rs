@@ -145,13 +145,25 @@ impl FlushQueue {
         limit: OutputLimit,
         bytes: &Bytes,
     ) {
+        self.reply_unterminated(output, limit, bytes);
+        if !output.silent.get() {
+            self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
+        }
+    }
+
+    /// Queues a bulk string without its end as a reply, and shares its bytes.
+    pub(crate) fn reply_unterminated(
+        &mut self,
+        output: &Rc<ClientOutput>,
+        limit: OutputLimit,
+        bytes: &Bytes,
+    ) {
         if output.silent.get() || output.disconnect.get().is_some() {
             return;
         }
         self.push(output, limit, |out| reply::bulk_header(out, bytes.len()));
         let counted = output.outbox.borrow_mut().push_part(bytes.clone());
         self.limit(output, counted, limit);
-        self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
     }
 
     /// Queues a frame that the client gets even with `CLIENT REPLY OFF`.
