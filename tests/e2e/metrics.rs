@@ -1,6 +1,6 @@
 //! The HTTP port: metrics for Prometheus, and checks for those who watch the process.
 
-use harness::{Value, eventually, ok, request};
+use harness::{Certificates, Client, Value, eventually, free_port, ok, request, simple};
 use tokio::net::TcpStream;
 
 use super::http_site::HttpSite;
@@ -61,6 +61,24 @@ async fn metrics_are_the_figures_of_info() {
 }
 
 /// Each metric has a help text and a kind once, before its values, and each value is a number.
+#[tokio::test]
+async fn handshakes_of_tls_are_counted_by_their_result() {
+    let (certificates, tls_port) = (Certificates::new(), free_port());
+    let flags = certificates.flags(tls_port);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let watched = HttpSite::start(&flags).await;
+    let count = async |result| {
+        watched.metric(&format!("broker_tls_handshakes_total{{result=\"{result}\"}}")).await
+    };
+    let before = count("failed").await.expect("a number");
+    let tunnel = certificates.tunnel(tls_port, Some("client")).await;
+    let mut client = Client::connect(tunnel.port()).await;
+    assert_eq!(client.command(&["PING"]).await, simple("PONG"));
+    Client::connect(tls_port).await.send_until_closed(b"PING\r\n").await;
+    let expected = (Some(1.0), Some(before + 1.0));
+    eventually(async || (count("established").await, count("failed").await) == expected).await;
+}
+
 #[tokio::test]
 async fn metrics_have_the_format_of_prometheus() {
     let watched = HttpSite::start(&["--slowlog-log-slower-than", "0"]).await;
@@ -189,5 +207,5 @@ async fn silent_sockets_do_not_keep_the_port_for_good() {
     }
     assert!(watched.get("/healthz", "").await.0.starts_with("HTTP/1.1 200 "));
     let mut client = watched.server.client().await;
-    assert_eq!(client.command(&["PING"]).await, harness::simple("PONG"));
+    assert_eq!(client.command(&["PING"]).await, simple("PONG"));
 }

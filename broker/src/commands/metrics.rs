@@ -61,9 +61,13 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
     let has_worked = u8::from(server.last_reload().is_none_or(|reload| reload.has_worked));
     text.one("broker_reload_success", Kind::Gauge, help, has_worked);
     let about = ("broker_disconnections_total", Kind::Counter, "Ends of connections, by reason.");
-    let ends = &server.broker.stats().ends;
-    let ends = Disconnect::all().map(|reason| (reason.word(), ends[reason as usize].get()));
+    let stats = server.broker.stats();
+    let ends = Disconnect::all().map(|reason| (reason.word(), stats.ends[reason as usize].get()));
     text.all(about, "reason", ends);
+    let about = ("broker_tls_handshakes_total", Kind::Counter, "Handshakes of TLS, by result.");
+    let results =
+        [("established", stats.handshakes.get()), ("failed", stats.handshakes_failed.get())];
+    text.all(about, "result", results);
     let help = "Time in which a thread that serves clients did not wait.";
     let about = ("broker_worker_busy_seconds_total", Kind::Counter, help);
     let busy = server.loops.busy().into_iter().enumerate();

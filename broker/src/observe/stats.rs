@@ -18,6 +18,9 @@ pub(crate) struct Stats {
     pub(crate) connections_received: Counter,
     pub(crate) connections_rejected: Counter,
     pub(crate) connected_clients: Counter,
+    /// Established TLS, and handshakes that failed.
+    pub(crate) handshakes: Counter,
+    pub(crate) handshakes_failed: Counter,
     pub(crate) commands_processed: Counter,
     pub(crate) messages_published: Counter,
     /// Counts each receiver.
@@ -221,6 +224,8 @@ impl Stats {
         for counter in [
             &self.connections_received,
             &self.connections_rejected,
+            &self.handshakes,
+            &self.handshakes_failed,
             &self.commands_processed,
             &self.messages_published,
             &self.messages_delivered,

@@ -830,12 +830,14 @@ impl Serving {
     async fn handshake(&self) -> bool {
         let Self { worker, connection } = self;
         let established = timeout(HANDSHAKE_TIME_MAX, self.establish()).await;
+        let stats = worker.server.broker.stats();
         let error = match established.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(()) => {
+                stats.handshakes.add(1);
                 let config = worker.server.settings.get();
                 let is_refused = is_protected(&worker.server, &config, &connection.info.peer);
                 if is_refused {
-                    worker.server.broker.stats().connections_rejected.add(1);
+                    stats.connections_rejected.add(1);
                     connection.send_refusal(PROTECTED);
                     connection.close_socket();
                 }
@@ -843,6 +845,7 @@ impl Serving {
             }
             Err(error) => error,
         };
+        stats.handshakes_failed.add(1);
         let (peer, local) = (&connection.info.peer, &connection.info.local);
         let (is_logged, unlogged) = worker.server.failed_handshakes.count(worker.server.uptime());
         if unlogged > 0 {
