@@ -1,6 +1,8 @@
-//! Runs the layer of an image in a root of its own, as its user: PING, a script, the end by SIGTERM.
+//! Runs the layer of an image in a root of its own, as its user: PING, its memory, a script, the end by
+//! SIGTERM.
 
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,6 +14,8 @@ const STEP: &str = "check of the image";
 /// The user of the image, who has no name in it.
 const USER: &str = "--userspec=999:999";
 const DEADLINE: Duration = Duration::from_secs(30);
+/// Of a server without clients, in the unit of `/proc`.
+const IDLE_KILOBYTES_MAX: u64 = 6 * 1024;
 
 /// Unpacks the layer and runs it. Only root can change the root, so others skip the check.
 pub(super) fn run(layer: &Path) -> Result<(), Failure> {
@@ -42,6 +46,13 @@ fn serves_and_ends(server: &mut Server, root: &Path, port: &str) -> Result<(), F
             return Err(unexpected("no reply to PING"));
         }
     }
+    let idle = resident_kilobytes(server.0.id())
+        .map_err(|source| Failure::NotStarted { step: STEP, source })?;
+    println!("an idle server has {idle} kB in memory");
+    if idle > IDLE_KILOBYTES_MAX {
+        let reason = format!("an idle server has {idle} kB in memory, not {IDLE_KILOBYTES_MAX}");
+        return Err(unexpected(&reason));
+    }
     let reply = script(port).map_err(|source| Failure::NotStarted { step: STEP, source })?;
     if reply.trim_end() != ":42" {
         return Err(unexpected(&format!("a script has answered {reply:?}")));
@@ -68,6 +79,13 @@ impl Server {
     }
 }
 
+fn resident_kilobytes(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    number.ok_or_else(|| io::Error::other("/proc has no VmRSS"))
+}
+
 fn in_root(root: &Path) -> Command {
     let mut command = Command::new("chroot");
     command.arg(USER).arg(root);
@@ -79,7 +97,7 @@ fn succeeds(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-fn script(port: &str) -> std::io::Result<String> {
+fn script(port: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.write_all(b"EVAL \"return 6 * 7\" 0\r\n")?;
@@ -88,7 +106,7 @@ fn script(port: &str) -> std::io::Result<String> {
     Ok(reply)
 }
 
-fn free_port() -> std::io::Result<String> {
+fn free_port() -> io::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string())
 }
 
