@@ -26,14 +26,14 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 
 pub(crate) use self::database::Entry;
-pub(crate) use self::dump::empty_dump;
+pub(crate) use self::dump::{Dump, Part};
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
 pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
 pub(crate) use self::prefixes::{Prefixes, first_overlap};
 pub(crate) use self::stored_length::stored_length;
-pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker};
+pub(crate) use self::tracking::{Invalidation, PREFIX_BYTES, Recipient, Tracked, Tracker};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 

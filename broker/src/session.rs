@@ -7,13 +7,13 @@
 pub(crate) mod client_info;
 pub(crate) mod context;
 pub(crate) mod drain;
-pub(crate) mod dump;
 pub(crate) mod effect;
 pub(crate) mod moving;
 pub(crate) mod pause;
 pub(crate) mod permission_checks;
 pub(crate) mod permissions;
 mod publisher;
+pub(crate) mod replica_options;
 #[cfg(feature = "lua")]
 pub(crate) mod script;
 pub(crate) mod server_state;
@@ -29,15 +29,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
 
 use self::client_info::{ClientInfo, Flag, Signal};
 use self::context::Context;
-use self::dump::Dump;
 use self::effect::Effect;
 use self::moving::Moving;
+use self::replica_options::ReplicaOptions;
 use self::server_state::ServerState;
 use self::silence::Silence;
 use self::survey::{Reader, Survey};
@@ -72,7 +72,7 @@ pub(crate) struct Session {
     pub(crate) transaction: Option<Box<Transaction>>,
     pub(crate) watch: Option<Box<Watch>>,
     pub(crate) silence: Silence,
-    pub(crate) dump: Dump,
+    pub(crate) replica: ReplicaOptions,
     pub(crate) tracking: Option<Box<Tracking>>,
     /// Settings that come into force once the server listens on other addresses.
     pub(crate) moving: Option<Box<Moving>>,
@@ -156,7 +156,7 @@ impl Session {
             transaction: None,
             watch: None,
             silence: Silence::default(),
-            dump: Dump::default(),
+            replica: ReplicaOptions::default(),
             tracking: None,
             moving: None,
             after_ends: None,
@@ -256,12 +256,6 @@ impl Session {
                 queue.reply(&self.output, limit, |out| out.extend_from_slice(&bytes));
             }
         }
-    }
-
-    /// Queues the header and the bytes of a bulk string without its end, the form of a copy of all keys.
-    pub(crate) fn reply_unterminated(&self, context: &mut Context, bytes: &Bytes) {
-        let limit = self.output_limit(&context.config);
-        context.flush_queue().reply_unterminated(&self.output, limit, bytes);
     }
 
     /// Queues an error reply and counts it.

@@ -89,3 +89,30 @@ async fn a_skipped_reply_stays_skipped_when_its_command_waits() {
     client.send_raw(b"CLIENT REPLY SKIP\r\nWAIT 1 50\r\nECHO marker\r\n").await;
     assert_eq!(client.read_reply().await.text(), "marker");
 }
+
+#[tokio::test]
+async fn a_client_that_takes_a_long_reply_slowly_is_not_idle() {
+    const LENGTH: usize = 32 << 20;
+    const PIECE: usize = 2 << 20;
+
+    let server = server(&["--io-threads", "1"]).await;
+    let mut operator = server.client().await;
+    assert_eq!(operator.command(&["SET", "k", &"x".repeat(LENGTH)]).await, ok());
+    // As the operator asks all the time, it is never idle.
+    assert_eq!(operator.command(&["CONFIG", "SET", "timeout", "1"]).await, ok());
+    let mut slow = server.client().await;
+    slow.send(&["GET", "k"]).await;
+    let header = slow.read_bytes_until(b"\r\n").await;
+    assert_eq!(header, format!("${LENGTH}\r\n").as_bytes());
+    let mut seconds = async || {
+        let time = operator.command(&["TIME"]).await;
+        time.items()[0].text().parse::<u64>().expect("seconds")
+    };
+    let start = seconds().await;
+    let mut left = LENGTH;
+    for second in 1..=4 {
+        while seconds().await < start + second {}
+        left -= slow.read_bytes(PIECE).await.len();
+    }
+    assert_eq!(slow.read_bytes(left).await.len(), left);
+}

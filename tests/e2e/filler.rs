@@ -15,6 +15,8 @@ pub(super) struct Filler {
     reads: Reads,
     chunk: Vec<u8>,
     is_open: bool,
+    /// A server that takes no bytes for this time waits for others.
+    pub(super) patience: Duration,
 }
 
 /// Whether a client reads its replies.
@@ -29,12 +31,12 @@ impl Filler {
     pub(super) async fn connect(server: &Server, reads: Reads) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", server.port())).await;
         let stream = stream.expect("the server listens");
-        Self { stream, reads, chunk: vec![0; 256 * 1024], is_open: true }
+        Self { stream, reads, chunk: vec![0; 256 * 1024], is_open: true, patience: STALL }
     }
 
     /// Sends these bytes. Returns false when the server closes, or takes none of them any more.
     pub(super) async fn send(&mut self, mut bytes: &[u8]) -> bool {
-        let Self { stream, reads, chunk, is_open } = self;
+        let Self { stream, reads, chunk, is_open, patience } = self;
         let (mut reader, mut writer) = stream.split();
         while *is_open && !bytes.is_empty() {
             tokio::select! {
@@ -42,7 +44,7 @@ impl Filler {
                 read = reader.read(chunk), if *reads == Reads::All => {
                     *is_open = matches!(read, Ok(1..));
                 }
-                written = timeout(STALL, writer.write(bytes)) => match written {
+                written = timeout(*patience, writer.write(bytes)) => match written {
                     Ok(Ok(count @ 1..)) => bytes = &bytes[count..],
                     _ => *is_open = false,
                 },
@@ -88,6 +90,5 @@ pub(super) fn processor_time(server: &Server) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// A server that takes no bytes for this time waits for others.
 const STALL: Duration = Duration::from_secs(1);
 const REST_TIME_MAX: Duration = Duration::from_secs(8);

@@ -5,7 +5,7 @@ use super::spec::Outcome;
 use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::Notices;
 use crate::pubsub::order::OrderGuard;
-use crate::session::dump::Dump;
+use crate::session::replica_options::ReplicaOptions;
 use crate::session::silence::Silence;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -139,7 +139,7 @@ impl Session {
         self.transaction = None;
         self.record_transaction();
         self.silence = Silence::default();
-        self.dump = Dump::default();
+        self.replica = ReplicaOptions::default();
         self.output.silent.set(false);
         self.output.notices.set(Notices::default());
         for flag in [Flag::NoEvict, Flag::NoTouch] {

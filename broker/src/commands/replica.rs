@@ -3,30 +3,41 @@
 //! A client that wants the copy alone says so with `REPLCONF rdb-only 1`. One that wants to be a replica
 //! is refused: the server has no replication, so the replica would never hear of a change.
 
-use bytes::Bytes;
+use resp::words;
 
-use super::Answer;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::spec::Outcome;
-use crate::keyspace::empty_dump;
+use crate::keyspace::Dump;
+use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::order::OrderGuard;
 use crate::session::Session;
+use crate::session::client_info::Flag;
 use crate::session::context::Context;
-use crate::session::dump::Dump;
+
+/// Redis' longest address.
+const ADDRESS_BYTES_MAX: usize = 255;
 
 impl Session {
     /// `REPLCONF option value [option value ...]`
-    pub(crate) fn replconf(&mut self, request: Request<'_>) -> Answer {
+    pub(crate) fn replconf(&mut self, request: Request<'_>) -> Outcome {
         if request.len().is_multiple_of(2) {
-            return Err(SYNTAX_ERROR.to_vec());
+            return Err(SYNTAX_ERROR.to_vec()).into();
         }
         let mut words = request.arguments_from(1);
         while let (Some(option), Some(value)) = (words.next(), words.next()) {
-            self.set_replica_option(option, value)?;
+            // A report of a replica, which has no reply.
+            let is_report =
+                [&b"ack"[..], b"getack"].iter().any(|name| option.eq_ignore_ascii_case(name));
+            if is_report && !self.runs_transaction {
+                return Outcome::Replied;
+            }
+            if let Err(error) = self.set_replica_option(option, value) {
+                return Err(error).into();
+            }
         }
-        Ok(Reply::ok())
+        Reply::ok().into()
     }
 
     fn set_replica_option(&mut self, option: &[u8], value: &[u8]) -> Result<(), CommandError> {
@@ -34,9 +45,14 @@ impl Session {
             b"listening-port" => {
                 request::integer(value).ok_or(NOT_AN_INTEGER)?;
             }
-            b"ip-address" | b"capa" => {}
+            b"ip-address" if value.len() > ADDRESS_BYTES_MAX => {
+                let text = "ERR REPLCONF ip-address provided by replica instance is too long:";
+                return Err(format!("{text} {} bytes", value.len()).into_bytes());
+            }
+            b"ip-address" => {}
+            b"capa" => self.replica.knows_eof |= value.eq_ignore_ascii_case(b"eof"),
             b"rdb-only" => {
-                self.dump.is_wanted = match request::integer(value).ok_or(NOT_AN_INTEGER)? {
+                self.replica.wants_dump = match request::integer(value).ok_or(NOT_AN_INTEGER)? {
                     number @ 0..=1 => number == 1,
                     _ => {
                         return Err(
@@ -46,34 +62,53 @@ impl Session {
                 };
             }
             b"rdb-filter-only" => {
-                let mut parts =
-                    value.split(u8::is_ascii_whitespace).filter(|part| !part.is_empty());
-                self.dump.leaves_out_keys = parts.clone().next().is_some();
+                let parts = words::split(value)
+                    .map_err(|_| b"ERR Missing rdb-filter-only values".to_vec())?;
                 // There are no functions, so a copy of them alone is empty.
-                if let Some(other) = parts.find(|part| !part.eq_ignore_ascii_case(b"functions")) {
+                if let Some(other) =
+                    parts.iter().find(|part| !part.eq_ignore_ascii_case(b"functions"))
+                {
                     let start = b"ERR Unsupported rdb-filter-only option: ";
                     return Err([&start[..], other].concat());
                 }
+                self.replica.leaves_out_keys = !parts.is_empty();
             }
             _ => return Err([b"ERR Unrecognized REPLCONF option: ", option].concat()),
         }
         Ok(())
     }
 
-    /// `SYNC` and `PSYNC replicationid offset`
+    /// `SYNC`. As in Redis, the connection ends behind the copy.
     pub(crate) fn sync(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) -> Outcome {
-        let Dump { is_wanted, leaves_out_keys } = self.dump;
-        if !is_wanted {
-            let text = "ERR this server has no replication; REPLCONF rdb-only 1 before SYNC gets a copy \
-                of its keys, as redis-cli --rdb does";
-            return Err(text.as_bytes().to_vec()).into();
+        let options = self.replica;
+        let refusal = if !self.output.outbox().is_empty() {
+            "ERR SYNC and PSYNC are invalid with pending output"
+        } else if !options.wants_dump {
+            return psync();
+        } else if options.leaves_out_keys && !options.knows_eof {
+            "ERR Filtered replica requires EOF capability"
+        } else {
+            ""
+        };
+        if !refusal.is_empty() {
+            return Err(refusal.as_bytes().to_vec()).into();
         }
         let now = order.now();
-        let dump = match leaves_out_keys {
-            true => empty_dump(now),
+        let dump = match options.leaves_out_keys {
+            true => Dump::empty(now),
             false => order.keyspace().dump(now),
         };
-        self.reply_unterminated(context, &Bytes::from(dump));
+        // As in Redis, limits of clients do not hold for a copy.
+        self.info.set(Flag::NoEvict, true);
+        context.flush_queue().push_dump(&self.output, dump);
+        context.flush_queue().disconnect(&self.output, Disconnect::Quit);
         Outcome::Replied
     }
+}
+
+/// `PSYNC replicationid offset`
+pub(crate) fn psync() -> Outcome {
+    let text = "ERR this server has no replication; REPLCONF rdb-only 1 before SYNC gets a copy of its \
+        keys, as redis-cli --rdb does";
+    Err(text.as_bytes().to_vec()).into()
 }

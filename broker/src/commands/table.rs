@@ -16,7 +16,7 @@ use super::spec::Flag::{
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
     acl, command, config, counters, database, expiry, function, info, keys, module, persistence,
-    replay, scan, server, sight, strings,
+    replay, replica, scan, server, sight, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
@@ -647,14 +647,14 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         -3,
         &[Admin, Noscript, NoAsyncLoading, NoMulti],
         &about::PSYNC,
-        Run::Ordered { early: None, run: |s, c, o, _| s.sync(c, o) },
+        Run::Control(|_, _, _| replica::psync()),
     ),
     row(
         "replconf",
         -1,
         &[Admin, Noscript, Loading, Stale, AllowBusy],
         &about::REPLCONF,
-        Run::Local(|s, _, r| s.replconf(r)),
+        Run::Control(|s, _, r| s.replconf(r)),
     ),
     row("wait", 3, &[], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
     row("waitaof", 4, &[Noscript], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),

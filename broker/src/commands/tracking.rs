@@ -4,13 +4,13 @@ use super::Answer;
 use super::client::on_or_off;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::spec::Spec;
-use crate::keyspace::{Prefixes, Tracker, first_overlap};
+use crate::keyspace::{PREFIX_BYTES, Prefixes, Tracker, first_overlap};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::order::OrderGuard;
+use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::tracking::Tracking;
-use crate::session::{NAME_BYTES, Session};
 
 impl Session {
     /// `CLIENT TRACKING ON|OFF [REDIRECT id] [PREFIX prefix ...] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]`
@@ -28,7 +28,7 @@ impl Session {
             if wanted.broadcast && prefixes.is_empty() && !is_known {
                 prefixes.push(b"");
             }
-            let bytes = |prefix: &&[u8]| 2 * prefix.len() + NAME_BYTES;
+            let bytes = |prefix: &&[u8]| 2 * prefix.len() + PREFIX_BYTES;
             let prefix_bytes = self.prefix_bytes() + prefixes.iter().map(bytes).sum::<usize>();
             let tracker = self.tracker(&wanted);
             order.keyspace().track(self.info.id, tracker, &prefixes);

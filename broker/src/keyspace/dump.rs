@@ -1,12 +1,13 @@
 //! A dump of all keys in the format of Redis' RDB files.
 //!
-//! Version 9, which Redis 5 and later read. A string is written as it is; compressed forms exist, and a
-//! reader must not expect them.
+//! Version 9, which Redis 5 and later read. Strings are not compressed, and there is no checksum: both
+//! would take time for each byte of the values, while other clients wait.
 
-use crc::{CRC_64_REDIS, Crc, Table};
+use bytes::Bytes;
 
 use super::Keyspace;
 use super::database::Database;
+use super::value::Value;
 use crate::version::REDIS_VERSION;
 
 const START: &[u8] = b"REDIS0009";
@@ -19,63 +20,111 @@ const END: u8 = 0xff;
 /// The type of a value.
 const STRING: u8 = 0;
 
-/// The checksum at the end.
-const CHECKSUM: Crc<u64, Table<1>> = Crc::<u64, Table<1>>::new(&CRC_64_REDIS);
+/// In place of a checksum, if there is none.
+const NO_CHECKSUM: [u8; 8] = [0; 8];
+/// Shorter values are copied, since a part of its own costs more than their bytes.
+const SHARED_BYTES_MIN: usize = 16 * 1024;
+/// The size from which copied bytes are a part.
+const PART_BYTES: usize = 256 * 1024;
+
+/// A dump. Long values share the memory of their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Dump {
+    parts: Vec<Part>,
+    /// Bytes behind the last part.
+    tail: Vec<u8>,
+}
+
+/// Consecutive bytes of a dump.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Copied(Vec<u8>),
+    Shared(Bytes),
+}
 
 impl Keyspace {
     /// Returns a dump of the keys that are not expired at `now`.
-    pub(crate) fn dump(&self, now: u64) -> Vec<u8> {
-        let mut out = begun(now);
+    pub(crate) fn dump(&self, now: u64) -> Dump {
+        let mut dump = Dump::begin(now);
         for (number, database) in (0..).zip(&self.databases) {
             if database.len() > 0 {
-                append_database(&mut out, number, database, now);
+                dump.append_database(number, database, now);
             }
         }
-        ended(out)
+        dump.ended()
     }
 }
 
-/// Returns a dump without a key.
-pub(crate) fn empty_dump(now: u64) -> Vec<u8> {
-    ended(begun(now))
-}
-
-/// Returns the first bytes, with the fields that Redis' tools show.
-fn begun(now: u64) -> Vec<u8> {
-    let mut out = START.to_vec();
-    let seconds = (now / 1000).to_string();
-    for (name, value) in
-        [("redis-ver", REDIS_VERSION), ("redis-bits", "64"), ("ctime", seconds.as_str())]
-    {
-        out.push(FIELD);
-        append_string(&mut out, name.as_bytes());
-        append_string(&mut out, value.as_bytes());
+impl Dump {
+    /// Returns a dump without a key.
+    pub(crate) fn empty(now: u64) -> Self {
+        Self::begin(now).ended()
     }
-    out
-}
 
-fn ended(mut out: Vec<u8>) -> Vec<u8> {
-    out.push(END);
-    let checksum = CHECKSUM.checksum(&out);
-    out.extend_from_slice(&checksum.to_le_bytes());
-    out
-}
+    pub(crate) fn into_parts(self) -> Vec<Part> {
+        self.parts
+    }
 
-fn append_database(out: &mut Vec<u8>, number: usize, database: &Database, now: u64) {
-    out.push(DATABASE);
-    append_length(out, number);
-    // Upper bounds of what follows, for the size of a reader's tables.
-    out.push(SIZES);
-    append_length(out, database.len());
-    append_length(out, database.expiring());
-    for (key, entry) in database.iter().filter(|(_, entry)| !entry.is_expired(now)) {
-        if let Some(deadline) = entry.deadline() {
-            out.push(DEADLINE);
-            out.extend_from_slice(&deadline.to_le_bytes());
+    /// Begins with the fields that Redis' tools show.
+    fn begin(now: u64) -> Self {
+        let mut dump = Self { parts: Vec::new(), tail: START.to_vec() };
+        let seconds = (now / 1000).to_string();
+        for (name, value) in
+            [("redis-ver", REDIS_VERSION), ("redis-bits", "64"), ("ctime", seconds.as_str())]
+        {
+            dump.tail.push(FIELD);
+            append_string(&mut dump.tail, name.as_bytes());
+            append_string(&mut dump.tail, value.as_bytes());
         }
-        out.push(STRING);
-        append_string(out, key);
-        append_string(out, &entry.value.text());
+        dump
+    }
+
+    fn ended(mut self) -> Self {
+        self.tail.push(END);
+        self.tail.extend_from_slice(&NO_CHECKSUM);
+        self.end_part();
+        self
+    }
+
+    fn append_database(&mut self, number: usize, database: &Database, now: u64) {
+        self.tail.push(DATABASE);
+        append_length(&mut self.tail, number);
+        // Upper bounds of what follows, for the size of a reader's tables.
+        self.tail.push(SIZES);
+        append_length(&mut self.tail, database.len());
+        append_length(&mut self.tail, database.expiring());
+        for (key, entry) in database.iter().filter(|(_, entry)| !entry.is_expired(now)) {
+            if let Some(deadline) = entry.deadline() {
+                self.tail.push(DEADLINE);
+                self.tail.extend_from_slice(&deadline.to_le_bytes());
+            }
+            self.tail.push(STRING);
+            append_string(&mut self.tail, key);
+            match &entry.value {
+                Value::Raw(text) if text.len() >= SHARED_BYTES_MIN => {
+                    append_length(&mut self.tail, text.len());
+                    self.end_part();
+                    self.parts.push(Part::Shared((**text).clone()));
+                }
+                value => append_string(&mut self.tail, &value.text()),
+            }
+            if self.tail.len() >= PART_BYTES {
+                self.end_part();
+            }
+        }
+    }
+
+    fn end_part(&mut self) {
+        self.parts.push(Part::Copied(std::mem::take(&mut self.tail)));
+    }
+}
+
+impl Part {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Copied(bytes) => bytes.len(),
+            Self::Shared(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -119,11 +168,5 @@ mod tests {
             append_length(&mut out, length);
             assert_eq!(out, bytes, "{length}");
         }
-    }
-
-    #[test]
-    fn the_checksum_is_that_of_redis() {
-        // From the source of Redis: the checksum of this text.
-        assert_eq!(CHECKSUM.checksum(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
     }
 }

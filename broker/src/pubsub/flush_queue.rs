@@ -16,6 +16,7 @@ use super::outbox::Pool;
 use super::reply_blocks::BUFFER_BYTES;
 use super::slow_subscriber::make_room;
 use crate::config::{OutputLimit, OutputLimits, SlowRule};
+use crate::keyspace::{Dump, Part};
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
 use crate::protocol::{Protocol, reply};
@@ -145,25 +146,30 @@ impl FlushQueue {
         limit: OutputLimit,
         bytes: &Bytes,
     ) {
-        self.reply_unterminated(output, limit, bytes);
-        if !output.silent.get() {
-            self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
-        }
-    }
-
-    /// Queues a bulk string without its end as a reply, and shares its bytes.
-    pub(crate) fn reply_unterminated(
-        &mut self,
-        output: &Rc<ClientOutput>,
-        limit: OutputLimit,
-        bytes: &Bytes,
-    ) {
         if output.silent.get() || output.disconnect.get().is_some() {
             return;
         }
         self.push(output, limit, |out| reply::bulk_header(out, bytes.len()));
         let counted = output.outbox.borrow_mut().push_part(bytes.clone());
         self.limit(output, counted, limit);
+        self.push(output, limit, |out| out.extend_from_slice(b"\r\n"));
+    }
+
+    /// Queues a dump as a bulk string without its end, as replicas expect it. No limit holds for it.
+    pub(crate) fn push_dump(&mut self, output: &Rc<ClientOutput>, dump: Dump) {
+        let (parts, limit) = (dump.into_parts(), OutputLimit::default());
+        let length = parts.iter().map(Part::len).sum();
+        self.push(output, limit, |out| reply::bulk_header(out, length));
+        for part in parts {
+            match part {
+                Part::Copied(bytes) => {
+                    self.push(output, limit, |out| out.extend_from_slice(&bytes));
+                }
+                Part::Shared(bytes) => {
+                    output.outbox.borrow_mut().push_part(bytes);
+                }
+            }
+        }
     }
 
     /// Queues a frame that the client gets even with `CLIENT REPLY OFF`.

@@ -732,6 +732,10 @@ impl Connection {
         }
         // Without unread bytes there are no buffers.
         if left > 0 || counts.output_bytes.load(Ordering::Relaxed) > 0 {
+            // A client that takes a long reply slowly is not idle.
+            if left < before {
+                self.info.touch(Instant::now());
+            }
             let outbox = self.output.outbox();
             let blocks = outbox.blocks();
             for (count, value) in [

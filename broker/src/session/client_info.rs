@@ -315,13 +315,13 @@ impl ClientInfo {
         Recipient { client: self.id, worker, slot }
     }
 
-    /// Records the time of a read.
+    /// Records the time of a read, or of a write to a client that takes its replies slowly.
     pub(crate) fn touch(&self, now: Instant) {
         let seconds = now.saturating_duration_since(self.connected).as_secs();
         self.last_request.store(u32::try_from(seconds).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
-    /// Returns the time since the last read, with the last read rounded down to whole seconds.
+    /// Returns the time since the last of these, with it rounded down to whole seconds.
     pub(crate) fn idle(&self, now: Instant) -> Duration {
         let last = Duration::from_secs(self.last_request.load(Ordering::Relaxed).into());
         now.saturating_duration_since(self.connected + last)
