@@ -81,17 +81,14 @@ impl Session {
     /// `SYNC`. As in Redis, the connection ends behind the copy.
     pub(crate) fn sync(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) -> Outcome {
         let options = self.replica;
-        let refusal = if !self.output.outbox().is_empty() {
-            "ERR SYNC and PSYNC are invalid with pending output"
-        } else if !options.wants_dump {
+        if !self.output.outbox().is_empty() {
+            return refused("ERR SYNC and PSYNC are invalid with pending output");
+        }
+        if !options.wants_dump {
             return psync();
-        } else if options.leaves_out_keys && !options.knows_eof {
-            "ERR Filtered replica requires EOF capability"
-        } else {
-            ""
-        };
-        if !refusal.is_empty() {
-            return Err(refusal.as_bytes().to_vec()).into();
+        }
+        if options.leaves_out_keys && !options.knows_eof {
+            return refused("ERR Filtered replica requires EOF capability");
         }
         let now = order.now();
         let dump = match options.leaves_out_keys {
@@ -108,7 +105,12 @@ impl Session {
 
 /// `PSYNC replicationid offset`
 pub(crate) fn psync() -> Outcome {
-    let text = "ERR this server has no replication; REPLCONF rdb-only 1 before SYNC gets a copy of its \
-        keys, as redis-cli --rdb does";
+    refused(
+        "ERR this server has no replication; REPLCONF rdb-only 1 before SYNC gets a copy of its keys, as \
+        redis-cli --rdb does",
+    )
+}
+
+fn refused(text: &str) -> Outcome {
     Err(text.as_bytes().to_vec()).into()
 }
