@@ -60,7 +60,6 @@ async fn metrics_are_the_figures_of_info() {
     eventually(async || (ends("quit").await, ends("closed").await) == expected).await;
 }
 
-/// Each metric has a help text and a kind once, before its values, and each value is a number.
 #[tokio::test]
 async fn handshakes_of_tls_are_counted_by_their_result() {
     let (certificates, tls_port) = (Certificates::new(), free_port());
@@ -79,6 +78,7 @@ async fn handshakes_of_tls_are_counted_by_their_result() {
     eventually(async || (count("established").await, count("failed").await) == expected).await;
 }
 
+/// Each metric has a help text and a kind once, before its values, and each value is a number.
 #[tokio::test]
 async fn metrics_have_the_format_of_prometheus() {
     let watched = HttpSite::start(&["--slowlog-log-slower-than", "0"]).await;
