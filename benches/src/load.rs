@@ -33,6 +33,8 @@ mod subscriptions;
 
 use std::time::Duration;
 
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
 use self::neighbours::Neighbours;
 use crate::Failure;
 use crate::sample::Sample;
@@ -72,6 +74,12 @@ pub(crate) async fn run(
         Load::Hub(hub) => hub::run(hub, server, time).await,
         Load::Subscriptions(crowd) => subscriptions::run(crowd, server).await,
     }
+}
+
+/// Writes bytes, and those that a layer such as TLS still holds.
+async fn send(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Failure> {
+    within("a write", stream.write_all(bytes)).await?;
+    within("a write", stream.flush()).await
 }
 
 /// Waits for an operation, and fails if it takes too long. `name` appears in the error.

@@ -124,14 +124,20 @@ impl Server {
         Ok(())
     }
 
-    /// Opens a connection to it.
+    /// Opens a connection to it, with TLS if it speaks that.
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = self.connect_plain().await?;
         match &self.system.tls {
             Some(tls) => tls.connect(stream).await,
             None => Ok(Stream::Plain(stream)),
         }
+    }
+
+    /// Opens a connection to it without TLS.
+    pub(crate) async fn connect_plain(&self) -> io::Result<tokio::net::TcpStream> {
+        let stream = tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     /// Returns the protocol of its clients.

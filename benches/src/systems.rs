@@ -52,7 +52,7 @@ pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
     let (broker, own) = (broker.display().to_string(), own.display().to_string());
     let ours = |threads: &str| {
         let words = [&broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
-        words.into_iter().chain(LIMITS).map(str::to_owned).collect::<Vec<_>>()
+        words.into_iter().chain(LIMITS).map(str::to_owned).collect()
     };
     let redis = |program: &str| {
         let words = [program, "--port", "{port}", "--save", "", "--appendonly", "no"];

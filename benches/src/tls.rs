@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -49,7 +48,7 @@ impl Tls {
 
     /// Returns the words that Redis, Valkey and our broker take instead of `--port PORT`.
     pub(crate) fn words(&self) -> Vec<String> {
-        let file = |name: &str| Path::new(self.dir.path()).join(name).display().to_string();
+        let file = |name: &str| self.dir.path().join(name).display().to_string();
         let (certificate, key) = (file("server.crt"), file("server.key"));
         let words = ["--port", "0", "--tls-port", "{port}", "--tls-auth-clients", "no"];
         let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key];

@@ -33,7 +33,7 @@ pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
 pub(crate) use self::prefixes::{Prefixes, first_overlap};
 pub(crate) use self::stored_length::stored_length;
-pub(crate) use self::tracking::{Invalidation, PREFIX_BYTES, Recipient, Tracked, Tracker};
+pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker};
 pub(crate) use self::value::Value;
 pub(crate) use self::watch::Watcher;
 
@@ -209,9 +209,10 @@ impl Keyspace {
         all.filter_map(counter).collect()
     }
 
-    /// Sets the tracking of a client, and adds prefixes to those that it has.
-    pub(crate) fn track(&mut self, client: u64, tracker: Tracker, new: &[&[u8]]) {
-        self.trackers.set(client, tracker, new);
+    /// Sets the tracking of a client, and adds prefixes to those that it has. Returns the bytes that the
+    /// new ones take.
+    pub(crate) fn track(&mut self, client: u64, tracker: Tracker, prefixes: &[&[u8]]) -> usize {
+        self.trackers.set(client, tracker, prefixes)
     }
 
     /// Returns the prefixes of a client with tracking.

@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytes::BytesMut;
 use futures_util::future::try_join_all;
 use resp::value::Decoder;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::within;
+use super::{send, within};
 use crate::protocol::{Batch, Change, Protocol};
 use crate::server::Server;
 use crate::tls::Stream;
@@ -124,8 +124,7 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, requests: &[u8]) -> Result<(), Failure> {
-        within("a write", self.stream.write_all(requests)).await?;
-        within("a write", self.stream.flush()).await
+        send(&mut self.stream, requests).await
     }
 
     /// Reads exactly these bytes.

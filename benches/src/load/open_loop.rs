@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf};
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::task::{spawn_blocking, spawn_local, yield_now};
 
 use super::client::{self, Client};
 use super::listeners::{Listeners, nanos};
-use super::within;
+use super::{send, within};
 use crate::figure::{Figure, Phase};
 use crate::frames::{self, TAG_BYTES};
 use crate::protocol::Protocol;
@@ -122,12 +122,10 @@ impl Publisher {
                 request[tag_at..tag_at + TAG_BYTES].copy_from_slice(&frames::tag(0, message));
                 batch.extend_from_slice(&request);
             }
-            within("a write", write.write_all(&batch)).await?;
-            within("a write", write.flush()).await?;
+            send(&mut write, &batch).await?;
             sent = due;
         }
-        within("a write", write.write_all(protocol.end())).await?;
-        within("a write", write.flush()).await?;
+        send(&mut write, protocol.end()).await?;
         within("replies to PUBLISH", async { replies.await? }).await?;
         Ok(sent)
     }

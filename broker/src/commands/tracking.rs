@@ -4,7 +4,7 @@ use super::Answer;
 use super::client::on_or_off;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::spec::Spec;
-use crate::keyspace::{PREFIX_BYTES, Prefixes, Tracker, first_overlap};
+use crate::keyspace::{Prefixes, Tracker, first_overlap};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::order::OrderGuard;
@@ -22,16 +22,13 @@ impl Session {
         let (wanted, mut prefixes) = self.parse_tracking(request)?;
         if on_or_off(request.argument(2))? {
             self.check_tracking(&wanted, &prefixes)?;
-            let known = order.keyspace().tracked_prefixes(self.info.id);
-            check_prefixes(known, &prefixes)?;
-            let is_known = known.and_then(|known| known.overlapping(b"")) == Some(b"");
-            if wanted.broadcast && prefixes.is_empty() && !is_known {
+            check_prefixes(order.keyspace().tracked_prefixes(self.info.id), &prefixes)?;
+            if wanted.broadcast && prefixes.is_empty() {
                 prefixes.push(b"");
             }
-            let bytes = |prefix: &&[u8]| 2 * prefix.len() + PREFIX_BYTES;
-            let prefix_bytes = self.prefix_bytes() + prefixes.iter().map(bytes).sum::<usize>();
             let tracker = self.tracker(&wanted);
-            order.keyspace().track(self.info.id, tracker, &prefixes);
+            let added = order.keyspace().track(self.info.id, tracker, &prefixes);
+            let prefix_bytes = self.prefix_bytes() + added;
             self.tracking = Some(Box::new(Tracking { prefix_bytes, ..wanted }));
             self.record_tracking();
         } else {

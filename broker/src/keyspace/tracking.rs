@@ -91,24 +91,28 @@ pub(crate) struct Tracked {
 
 /// Memory of a prefix of a client besides its bytes, which two tables have: entries of these tables, and a
 /// table of its clients. Measured.
-pub(crate) const PREFIX_BYTES: usize = 270;
+const PREFIX_BYTES: usize = 270;
 /// Keys that are evicted in one go, since other clients wait meanwhile: some hundred microseconds.
 const EVICTED_AT_ONCE_MAX: usize = 1000;
 
 impl Trackers {
-    /// Sets the settings of a client, and adds prefixes to those that it has.
-    pub(super) fn set(&mut self, client: u64, tracker: Tracker, new: &[&[u8]]) {
+    /// Sets the settings of a client, and adds prefixes to those that it has. Returns the bytes that the
+    /// new ones take.
+    pub(super) fn set(&mut self, client: u64, tracker: Tracker, prefixes: &[&[u8]]) -> usize {
+        let mut added = 0;
         let known = self.clients.entry(client);
         let known = known
             .and_modify(|known| known.tracker = tracker)
             .or_insert_with(|| Client { tracker, prefixes: Prefixes::default() });
-        for prefix in new.iter().filter(|prefix| known.prefixes.insert(prefix)) {
+        for prefix in prefixes.iter().filter(|prefix| known.prefixes.insert(prefix)) {
+            added += 2 * prefix.len() + PREFIX_BYTES;
             let watched = self.prefixes.entry((*prefix).into()).or_insert_with(|| {
                 *self.prefix_lengths.entry(prefix.len()).or_default() += 1;
                 Prefix::default()
             });
             watched.clients.insert(client);
         }
+        added
     }
 
     pub(super) fn remove(&mut self, client: u64) {

@@ -125,9 +125,7 @@ impl Client {
 }
 
 async fn connect(server: &Server) -> Result<TcpStream, Failure> {
-    let stream = within("a connection", TcpStream::connect(("127.0.0.1", server.port))).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+    within("a connection", server.connect_plain()).await
 }
 
 /// Negotiates and returns the token of the connection.
