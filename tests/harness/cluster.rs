@@ -71,8 +71,12 @@ impl Cluster {
             let mut client = node.client().await;
             let start = (index * SLOTS / NODES).to_string();
             let end = ((index + 1) * SLOTS / NODES - 1).to_string();
-            client.command(&["CLUSTER", "ADDSLOTSRANGE", &start, &end]).await;
-            client.command(&["CLUSTER", "MEET", "127.0.0.1", &first, &first_bus]).await;
+            done(&mut client, &["CLUSTER", "ADDSLOTSRANGE", &start, &end]).await;
+            // Nodes that start with equal epochs resolve them later, each on its own. A slot that
+            // moves meanwhile can end with no owner.
+            let epoch = (index + 1).to_string();
+            done(&mut client, &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await;
+            done(&mut client, &["CLUSTER", "MEET", "127.0.0.1", &first, &first_bus]).await;
         }
         let nodes = nodes.into_iter().map(|(node, _)| node).collect();
         let cluster = Self { nodes, network: Vec::new() };
@@ -183,16 +187,18 @@ impl Cluster {
     /// When a node refuses.
     pub async fn finish_moving(&self, channel: &str, moving: MovingSlot) {
         let MovingSlot { slot, from, to } = moving;
-        let (mut source, mut target) =
-            (self.nodes[from].client().await, self.nodes[to].client().await);
-        let target_id = id(&mut target).await;
-        done(&mut target, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
-        done(&mut source, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
-        // The third node learns of the move by gossip.
+        let target_id = id(&mut self.nodes[to].client().await).await;
+        let third = (from + 2) % NODES;
+        for node in [to, from, third] {
+            let mut client = self.nodes[node].client().await;
+            done(&mut client, &["CLUSTER", "SETSLOT", &slot, "NODE", &target_id]).await;
+        }
+        // A message sent before the move can take the third node's assignment back until the next
+        // one arrives.
         let port = self.nodes[to].port().to_string();
-        let mut other = self.nodes[(from + 2) % NODES].client().await;
+        let mut third = self.nodes[third].client().await;
         eventually_within(SLOW_DEADLINE, async || {
-            let reply = other.command(&["GET", channel]).await;
+            let reply = third.command(&["GET", channel]).await;
             reply.is_error() && reply.text().ends_with(&port)
         })
         .await;
