@@ -20,6 +20,7 @@ mod function;
 mod help;
 pub(crate) mod info;
 mod info_fields;
+mod info_replication;
 mod keys;
 mod latency;
 pub(crate) mod lookup;
@@ -31,7 +32,8 @@ mod permissions;
 mod persistence;
 mod pubsub;
 mod replay;
-mod replica;
+pub(crate) mod replica;
+mod replicaof;
 mod scan;
 mod script;
 #[cfg(feature = "lua")]
@@ -45,6 +47,7 @@ pub(crate) mod table;
 mod tracking;
 mod transaction;
 mod user_limits;
+mod wait;
 mod watch;
 
 use self::errors::CommandError;

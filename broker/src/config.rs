@@ -14,6 +14,7 @@ mod manual;
 pub(crate) mod parse;
 pub(crate) mod promises;
 pub(crate) mod reloaded;
+pub(crate) mod replication;
 pub(crate) mod source;
 pub(crate) mod tls;
 
@@ -24,6 +25,7 @@ use crate::acl::ChannelsDefault;
 use crate::acl::users::UserSources;
 use crate::address::{Address, Port};
 use crate::config::http::HttpSettings;
+use crate::config::replication::ReplicationSettings;
 use crate::config::tls::TlsSettings;
 use crate::keyspace::EventClasses;
 
@@ -131,6 +133,8 @@ pub struct Config {
     pub latency_tracking_info_percentiles: Vec<String>,
     /// Renamed or disabled commands: the old name and the new one, which may be empty.
     pub rename_command: Vec<(String, String)>,
+    /// Masters and replicas.
+    pub replication: ReplicationSettings,
     /// Channels with a replay buffer; none by default.
     pub pubsub_replay: Vec<ReplayRule>,
     /// What the clients of single users may take. For a user with several entries, the last one counts.
@@ -490,6 +494,7 @@ impl Default for Config {
             latency_tracking: true,
             latency_tracking_info_percentiles: ["50", "99", "99.9"].map(String::from).into(),
             rename_command: Vec::new(),
+            replication: ReplicationSettings::default(),
             pubsub_replay: Vec::new(),
             user_limits: Vec::new(),
             notify_pubsub_events: ChannelEvents::default(),
@@ -530,8 +535,9 @@ mod tests {
         let lines = EXAMPLE.lines().filter(|line| !line.starts_with('#'));
         let found: BTreeSet<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
         for directive in directive::all() {
-            // Without a line these have their default; one is an older name of another.
-            if matches!(directive.name, "dir" | "lua-time-limit" | "rename-command" | "user") {
+            // Without a line these have their default.
+            let is_left_out = matches!(directive.name, "dir" | "rename-command" | "user");
+            if is_left_out || directive.is_older_name() {
                 continue;
             }
             assert!(found.contains(directive.name), "{} is missing", directive.name);

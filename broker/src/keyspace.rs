@@ -10,8 +10,10 @@ pub(crate) mod counters_file;
 mod database;
 mod dump;
 mod event;
+mod feed;
 mod float;
 mod journal;
+mod load;
 mod prefixes;
 mod stored_length;
 mod table;
@@ -29,8 +31,10 @@ pub(crate) use self::database::Entry;
 pub(crate) use self::dump::{Dump, Part};
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
+pub(crate) use self::feed::Feed;
 pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
+pub(crate) use self::load::{LoadError, Loaded, load};
 pub(crate) use self::prefixes::{Prefixes, first_overlap};
 pub(crate) use self::stored_length::stored_length;
 pub(crate) use self::tracking::{Invalidation, Recipient, Tracked, Tracker};
@@ -57,6 +61,8 @@ pub(crate) struct Keyspace {
     changes: u64,
     /// The journal of the counters file, if there is one.
     journal: Option<Journal>,
+    /// The feed of replicas, if there are any.
+    pub(crate) feed: Option<Feed>,
     /// Number of keys chosen at random.
     choices: u64,
     /// Whether keys expire on access only (`DEBUG SET-ACTIVE-EXPIRE 0`).
@@ -121,6 +127,8 @@ pub(crate) struct Scope {
     pub(crate) client: u64,
     /// Whether expired keys stay. No command finds them.
     pub(crate) keeps_expired: bool,
+    /// Whether expired keys are found: their master, whose commands these are, has not removed them.
+    pub(crate) finds_expired: bool,
     /// Number of databases.
     pub(crate) databases: u16,
     /// Maximum length of a value.
@@ -180,6 +188,33 @@ impl Keyspace {
         let mut journal = Journal::new(queue);
         journal.settle(kept);
         self.journal = Some(journal);
+    }
+
+    /// Replaces all keys by those of another server. Returns the former ones, so that the caller drops
+    /// them after it releases the order.
+    pub(crate) fn replace(&mut self, loaded: Vec<Loaded>, now: u64) -> Vec<Database> {
+        let former = self.flush(None, now);
+        for Loaded { database, key, entry } in loaded {
+            self.open(database);
+            self.databases[usize::from(database)].put(&key, entry);
+        }
+        let emptied = Database::new(self.hasher.clone());
+        for (number, new) in (0..).zip(&self.databases) {
+            self.watchers.touch_all(number, &emptied, Some(new), now);
+        }
+        self.queue_exact_counters();
+        former
+    }
+
+    /// Returns the keys that were counted up and do not expire.
+    pub(crate) fn counted(&self) -> Vec<(u16, Box<[u8]>)> {
+        let databases = (0..).zip(&self.databases);
+        let all = databases.flat_map(|(number, database)| {
+            database.iter().map(move |(key, entry)| (number, key, entry))
+        });
+        all.filter(|(_, _, entry)| entry.is_counted && entry.counter().is_some())
+            .map(|(database, key, _)| (database, key.into()))
+            .collect()
     }
 
     /// Queues a snapshot of the counters for their file, behind all changes that it includes.
@@ -317,6 +352,9 @@ impl Keyspace {
         if let Some(journal) = &mut self.journal {
             journal.flush(database);
         }
+        if let Some(feed) = &mut self.feed {
+            feed.add_flush(database);
+        }
         flushed
     }
 
@@ -332,6 +370,9 @@ impl Keyspace {
             self.databases.swap(first, second);
             if let Some(journal) = &mut self.journal {
                 journal.swap(one, other);
+            }
+            if let Some(feed) = &mut self.feed {
+                feed.add_swap(one, other);
             }
         }
     }
@@ -441,11 +482,17 @@ impl Keys<'_> {
     /// it: it is a part of another change, or no command has caused it.
     pub(crate) fn touched(&mut self, key: &[u8]) {
         self.tell_of(key);
-        let Keyspace { databases, journal, .. } = &mut *self.keyspace;
+        let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
+        if journal.is_none() && feed.is_none() {
+            return;
+        }
+        let database = self.scope.database;
+        let entry = databases[usize::from(database)].get(key);
         if let Some(journal) = journal {
-            let database = self.scope.database;
-            let number = databases[usize::from(database)].get(key).and_then(Entry::counter);
-            journal.record(database, key, number);
+            journal.record(database, key, entry.and_then(Entry::counter));
+        }
+        if let Some(feed) = feed {
+            feed.add_state(database, key, entry);
         }
     }
 
@@ -454,12 +501,17 @@ impl Keys<'_> {
         let known = self.get(key, AccessMode::Write).map(|entry| entry.value.integer());
         let old = known.unwrap_or(Some(0)).ok_or(AddError::NotAnInteger)?;
         let new = old.checked_add(increment).ok_or(AddError::Overflow)?;
+        let is_counted = increment > 0;
         match known {
-            Some(_) => self.change(key, |value| *value = Value::Integer(new)).unwrap_or_default(),
-            None => self.insert(key, Value::Integer(new)),
+            Some(_) => self.database_mut().set_number(key, new, is_counted),
+            None => {
+                let mut entry = Entry::new(Value::Integer(new), seconds(self.scope.now));
+                entry.is_counted = is_counted;
+                self.add(key, entry);
+            }
         }
-        if increment > 0 {
-            self.counted(key, new)
+        if is_counted {
+            self.counted(key, increment, new);
         } else {
             self.changed(key)
         }
@@ -468,10 +520,13 @@ impl Keys<'_> {
     }
 
     /// Reports that a key was counted up to `number`.
-    fn counted(&mut self, key: &[u8], number: i64) {
+    fn counted(&mut self, key: &[u8], increment: i64, number: i64) {
         self.keyspace.changes += 1;
         self.tell_of(key);
-        let Keyspace { databases, journal, .. } = &mut *self.keyspace;
+        let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
+        if let Some(feed) = feed {
+            feed.add_increment(self.scope.database, key, increment);
+        }
         if let Some(journal) = journal {
             let database = self.scope.database;
             match databases[usize::from(database)].get(key).and_then(Entry::counter) {
@@ -543,8 +598,9 @@ impl Keys<'_> {
     fn expire_if_over(&mut self, key: &[u8]) -> bool {
         let now = self.scope.now;
         let database = self.database();
-        let is_over =
-            database.expiring() > 0 && database.get(key).is_some_and(|entry| entry.is_expired(now));
+        let is_over = !self.scope.finds_expired
+            && database.expiring() > 0
+            && database.get(key).is_some_and(|entry| entry.is_expired(now));
         if is_over && !self.scope.keeps_expired {
             self.expire(key);
         }

@@ -67,6 +67,7 @@ mod version;
 pub use crate::address::Port;
 pub use crate::config::http::HttpSettings;
 pub use crate::config::reloaded::{ReloadError, Reloaded};
+pub use crate::config::replication::{MasterAddress, ReplicationSettings};
 pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::tls::{CertificateUser, ClientCertificates, TlsSettings};
 pub use crate::config::{

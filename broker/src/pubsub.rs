@@ -29,6 +29,7 @@ pub(crate) mod rates;
 mod registry;
 mod remembered;
 pub(crate) mod replay;
+pub(crate) mod replica_stream;
 pub(crate) mod reply_blocks;
 pub(crate) mod script_barrier;
 mod shared;

@@ -7,11 +7,12 @@ mod held;
 #[cfg(feature = "http")]
 mod http;
 pub(crate) mod listen;
+mod master_link;
+mod master_socket;
 pub(crate) mod open_sockets;
 pub(crate) mod stream;
 mod tls_stream;
 mod unfinished;
-#[cfg(feature = "http")]
 mod within;
 pub(crate) mod worker;
 

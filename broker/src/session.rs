@@ -14,6 +14,7 @@ pub(crate) mod permission_checks;
 pub(crate) mod permissions;
 mod publisher;
 pub(crate) mod replica_options;
+pub(crate) mod replication;
 #[cfg(feature = "lua")]
 pub(crate) mod script;
 pub(crate) mod server_state;
@@ -32,6 +33,7 @@ use std::sync::atomic::Ordering;
 use bytes::BytesMut;
 use foldhash::fast::RandomState;
 use hashbrown::HashSet;
+use tracing::warn;
 
 use self::client_info::{ClientInfo, Flag, Signal};
 use self::context::Context;
@@ -73,6 +75,9 @@ pub(crate) struct Session {
     pub(crate) watch: Option<Box<Watch>>,
     pub(crate) silence: Silence,
     pub(crate) replica: ReplicaOptions,
+    /// The role in which the server has connected this client to itself, to carry out the stream of its
+    /// master.
+    pub(crate) master: Option<MasterStream>,
     pub(crate) tracking: Option<Box<Tracking>>,
     /// Settings that come into force once the server listens on other addresses.
     pub(crate) moving: Option<Box<Moving>>,
@@ -92,6 +97,15 @@ pub(crate) struct Session {
     pub(crate) runs_transaction: bool,
     /// The caller of the script whose commands this session runs.
     pub(crate) script_caller: Option<Caller>,
+}
+
+/// The stream of a master, which its client carries out.
+#[derive(Debug)]
+pub(crate) struct MasterStream {
+    /// The generation of the server's role.
+    pub(crate) generation: u64,
+    /// Bytes of a transaction that is not complete.
+    pub(crate) unapplied: u64,
 }
 
 /// A reply that waits until other clients are gone, as they are in Redis when it is sent.
@@ -157,6 +171,7 @@ impl Session {
             watch: None,
             silence: Silence::default(),
             replica: ReplicaOptions::default(),
+            master: None,
             tracking: None,
             moving: None,
             after_ends: None,
@@ -172,7 +187,11 @@ impl Session {
 
     /// Returns the limits of requests that the client may send now.
     pub(crate) fn limits(&self, config: &Config) -> Limits {
-        Limits { bulk_bytes_max: config.proto_max_bulk_len, authenticated: !self.must_log_in() }
+        let bulk_bytes_max = match self.master {
+            Some(_) => usize::MAX,
+            None => config.proto_max_bulk_len,
+        };
+        Limits { bulk_bytes_max, authenticated: !self.must_log_in() }
     }
 
     /// Returns whether the client has a subscription. It then has the output limit of subscribers.
@@ -190,7 +209,11 @@ impl Session {
         if self.must_log_in() {
             return OutputLimit::BEFORE_LOGIN;
         }
-        if self.is_subscribed() { limits.pubsub } else { limits.normal }
+        match () {
+            () if self.info.is(Flag::Replica) => limits.replica,
+            () if self.is_subscribed() => limits.pubsub,
+            () => limits.normal,
+        }
     }
 
     /// Closes the client if it alone exceeds `maxmemory-clients`. Returns whether it did. If all
@@ -201,7 +224,7 @@ impl Session {
         let Some(bytes_max) = maxmemory_clients.bytes(maxmemory) else { return false };
         let sum = self.server.clients.sum_bytes(&self.info);
         let is_evicted = self.info.bytes() > bytes_max
-            && !self.info.is(Flag::NoEvict)
+            && !self.info.is_exempt()
             && self.output.disconnect().is_none();
         if !is_evicted && sum.is_some_and(|bytes| bytes > bytes_max) {
             context.effects.push(Effect::Evict);
@@ -217,7 +240,42 @@ impl Session {
 
     /// Returns whether `CLIENT PAUSE` is in effect.
     pub(crate) fn is_paused(&self) -> bool {
-        self.server.pause.is_active()
+        self.server.pause.is_active() && self.master.is_none()
+    }
+
+    /// Becomes the client that carries out the stream of the server's master.
+    pub(crate) fn carry_out(&mut self, generation: u64) {
+        self.master = Some(MasterStream { generation, unapplied: 0 });
+        self.info.set(Flag::Master, true);
+        self.info.set(Flag::Stranger, false);
+        self.authenticated = true;
+        let database = self.server.replication.database();
+        self.info.counts.database.store(database, Ordering::Relaxed);
+        self.silence = Silence::off(&self.output);
+    }
+
+    /// Returns whether this client carries out the stream of a master that the server has left.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let master = self.master.as_ref();
+        master.is_some_and(|master| !self.server.replication.is_current(master.generation))
+    }
+
+    /// Records that a request of the master's stream has been carried out.
+    pub(crate) fn record_applied(&mut self, bytes: usize) {
+        let Some(master) = &mut self.master else { return };
+        let is_complete = self.transaction.is_none();
+        master.unapplied += bytes as u64;
+        if is_complete && self.server.replication.is_current(master.generation) {
+            let database = self.info.counts.database.load(Ordering::Relaxed);
+            self.server.replication.apply(std::mem::take(&mut master.unapplied), database);
+        }
+    }
+
+    /// Returns whether changes of keys are refused, since they are the master's.
+    pub(crate) fn is_read_only(&self, config: &Config) -> bool {
+        config.replication.is_read_only
+            && self.master.is_none()
+            && self.server.replication.is_replica()
     }
 
     /// Replies with a protocol error, and ends the session.
@@ -260,6 +318,9 @@ impl Session {
 
     /// Queues an error reply and counts it.
     pub(crate) fn reply_error(&self, context: &mut Context, error: Vec<u8>) {
+        if self.master.is_some() {
+            warn!(error = %error.escape_ascii(), "a command of the master has failed");
+        }
         self.server.commands.add_error(&error);
         self.reply(context, &Reply::Error(error));
     }
@@ -280,8 +341,12 @@ impl Session {
     pub(crate) fn view(&self) -> View {
         let database = self.info.counts.database.load(Ordering::Relaxed);
         let info = self.caller();
-        let keeps_expired = self.server.pause.holds_back(true).is_some();
-        View { database, touches: !info.is(Flag::NoTouch), client: info.id, keeps_expired }
+        // A replica removes a key when its master does.
+        let keeps_expired =
+            self.server.replication.is_replica() || self.server.pause.holds_back(true).is_some();
+        let touches = !info.is(Flag::NoTouch);
+        let finds_expired = self.master.is_some();
+        View { database, touches, client: info.id, keeps_expired, finds_expired }
     }
 
     /// Updates the figures of subscriptions that other threads see.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backplane::Target;
 use harness::{
-    Client, Cluster, Fault, Proxy, SLOW_DEADLINE, Sentinel, Server, Value, array,
+    Client, Cluster, Fault, Kind, Proxy, SLOW_DEADLINE, Sentinel, Server, Value, array,
     eventually_within, free_port, within,
 };
 
@@ -32,21 +32,26 @@ async fn on_shard(cluster: &Cluster) -> Observer {
 
 #[tokio::test]
 async fn a_sentinels_new_master_is_found() {
-    let mut sentinel = Sentinel::start().await;
-    let observer = Observer::on(sentinel.master_server().await, APP).await;
-    let mut soak = three(&sentinel.url(), observer).await;
-    sentinel.kill_master().await;
-    soak.observer.listen(sentinel.master_server().await, APP).await;
-    soak.all_are_ready().await;
-    soak.run(1, 50).await;
-    soak.check().await;
+    for kind in [Kind::Redis, Kind::Ours] {
+        let mut sentinel = Sentinel::start_with(kind).await;
+        let observer = Observer::on(sentinel.master_server().await, APP).await;
+        let mut soak = three(&sentinel.url(), observer).await;
+        sentinel.kill_master().await;
+        soak.observer.listen(sentinel.master_server().await, APP).await;
+        soak.all_are_ready().await;
+        soak.run(1, 50).await;
+        soak.check().await;
+    }
 }
 
 /// The master is alive, and other clients stay connected to it.
 #[tokio::test]
 async fn a_master_cut_off_by_the_network_is_left() {
-    for fault in [Fault::BlackHole, Fault::Half] {
-        let sentinel = Sentinel::behind_network(Duration::from_millis(500)).await;
+    let faults = [Fault::BlackHole, Fault::Half];
+    for (kind, fault) in
+        [Kind::Redis, Kind::Ours].into_iter().flat_map(|kind| faults.map(|fault| (kind, fault)))
+    {
+        let sentinel = Sentinel::behind_network(kind, Duration::from_millis(500)).await;
         let observer = Observer::on(sentinel.master_server().await, APP).await;
         let mut soak = three(&sentinel.url(), observer).await;
         let lost = sentinel.master().await;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use harness::{Client, Cluster, Fault, Proxy, Sentinel, Server};
+use harness::{Client, Cluster, Fault, Kind, Proxy, Sentinel, Server};
 
 use crate::observer::Observer;
 
@@ -28,7 +28,7 @@ impl Site {
 
     /// A Sentinel whose master does not change.
     pub(crate) async fn sentinel() -> Self {
-        Self::Sentinel(Sentinel::behind_network(PATIENT).await)
+        Self::Sentinel(Sentinel::behind_network(Kind::Redis, PATIENT).await)
     }
 
     pub(crate) async fn cluster() -> Self {

@@ -36,7 +36,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    introduction replace install configuration embed hubs scale_out operate metrics see secure tune migrate
+    introduction replace install configuration embed hubs scale_out operate standby metrics see secure tune migrate
     windows containers troubles compatibility libraries
 }
 

@@ -55,8 +55,10 @@ pub(super) async fn all_calls(client: &mut Client) -> Vec<Call> {
 
 /// Returns false when our decoder cannot read the reply to this call.
 pub(super) fn is_readable(call: &Call, protocol: Protocol) -> bool {
+    // A copy of all keys follows, which is no reply of the protocol.
+    let is_copy = call.runs("sync") || call.runs("psync");
     // In RESP3 the reply to a bare COMMAND contains maps in a set.
-    protocol == Protocol::Resp2 || call.0 != ["command"]
+    !is_copy && (protocol == Protocol::Resp2 || call.0 != ["command"])
 }
 
 /// Returns the calls of one command or subcommand.

@@ -86,6 +86,7 @@ mod ping;
 mod processor_time;
 mod pubsub;
 mod replay;
+mod replication;
 mod returns;
 mod script_patterns;
 mod scripts;

@@ -11,6 +11,7 @@
 //! | `oracle`          | modules of `e2e`, run against Redis                     | redis-server           |
 //! | `pages`           | pages of `man`, and completions of the shell            | man, mandoc, bash      |
 //! | `redis_cli`       | the output of redis-cli                                 | redis-cli              |
+//! | `replication`     | masters and replicas, ours and those of Redis           | redis-server           |
 //! | `rust_clients`    | the client libraries redis-rs and fred                  | nothing else           |
 //! | `signalr_client`  | the unmodified JavaScript client of SignalR in the chat | Node.js                |
 //! | `signalr_kill`    | SignalR clients while connections break, servers die    | Node.js                |
@@ -29,6 +30,7 @@ mod dump;
 mod oracle;
 mod pages;
 mod redis_cli;
+mod replication;
 mod round_robin;
 mod rust_clients;
 mod signalr_client;

@@ -19,6 +19,7 @@ mod process;
 mod program;
 mod proxy;
 mod python;
+mod replication;
 mod reply;
 mod sentinel;
 mod server;
@@ -37,6 +38,7 @@ pub use program::{
 };
 pub use proxy::{FAR, Fault, Proxy};
 pub use python::python;
+pub use replication::{Replicated, content, random_changes};
 pub use reply::{Reply, Value, error, null, ok, simple};
 pub use sentinel::Sentinel;
 pub use server::{Kind, Server};

@@ -36,31 +36,40 @@ impl Sentinel {
     ///
     /// When the Sentinel has not found the replica within the deadline.
     pub async fn start() -> Self {
-        Self::watching("127.0.0.1", DOWN_AFTER).await
+        Self::start_with(Kind::Redis).await
     }
 
-    /// Starts the same with a relay in front of both servers. The Sentinel starts a failover when
-    /// it has not reached the master for `down_after`.
+    /// Starts two servers of this kind and a Sentinel.
+    ///
+    /// # Panics
+    ///
+    /// When the Sentinel has not found the replica within the deadline.
+    pub async fn start_with(kind: Kind) -> Self {
+        Self::watching(kind, "127.0.0.1", DOWN_AFTER).await
+    }
+
+    /// Starts two servers of this kind, with a relay in front of both, and a Sentinel. It starts a
+    /// failover when it has not reached the master for `down_after`.
     ///
     /// # Panics
     ///
     /// When the Sentinel has not found the replica within the deadline, or a relay cannot listen.
-    pub async fn behind_network(down_after: Duration) -> Self {
-        Self::watching(FAR, down_after).await
+    pub async fn behind_network(kind: Kind, down_after: Duration) -> Self {
+        Self::watching(kind, FAR, down_after).await
     }
 
     /// Starts servers that announce this address.
-    async fn watching(address: &str, down_after: Duration) -> Self {
+    async fn watching(kind: Kind, address: &str, down_after: Duration) -> Self {
         let is_far = address == FAR;
         let near = ["--bind", "127.0.0.1", "--replica-announce-ip", address];
         let arguments: &[&str] = if is_far { &near } else { &[] };
-        let master = Server::start(Kind::Redis, arguments).await;
+        let master = Server::start(kind, arguments).await;
         let mut network = Vec::new();
         if is_far {
             network.push(Proxy::before(master.port()).await);
         }
         let of = ["--replicaof", &format!("{address} {}", master.port())];
-        let replica = Server::start(Kind::Redis, &[arguments, &of].concat()).await;
+        let replica = Server::start(kind, &[arguments, &of].concat()).await;
         if is_far {
             network.push(Proxy::before(replica.port()).await);
         }

@@ -110,7 +110,14 @@ impl Session {
             ("proto", Reply::Integer(protocol.number().into())),
             ("id", Reply::Integer(self.info.id.cast_signed())),
             ("mode", Reply::bulk("standalone")),
-            ("role", Reply::bulk("master")),
+            (
+                "role",
+                Reply::bulk(if self.server.replication.is_replica() {
+                    "replica"
+                } else {
+                    "master"
+                }),
+            ),
             ("modules", Reply::Array(Vec::new())),
         ];
         Reply::Map(pairs.into_iter().map(|(key, value)| (Reply::bulk(key), value)).collect())
@@ -119,6 +126,9 @@ impl Session {
     /// `RESET` without the order. Returns `None` if the client needs the order: it has
     /// subscriptions, watches keys, tracks keys or monitors commands.
     pub(super) fn reset_without_order(&mut self, context: &mut Context) -> Option<Outcome> {
+        if self.info.is(Flag::Replica) || self.master.is_some() {
+            return Some(Err(b"ERR can only reset normal client connections".to_vec()).into());
+        }
         let needs_order = self.is_subscribed()
             || self.info.is(Flag::Monitor)
             || self.watch.is_some()

@@ -25,8 +25,9 @@ use crate::session::{AfterEnds, Session};
 enum Kind {
     Normal,
     PubSub,
-    /// Masters and replicas, of which there are none.
-    Replication,
+    Replica,
+    /// The client that carries out the stream of the server's master.
+    Master,
 }
 
 /// The clients that `CLIENT KILL` closes: those that match every field.
@@ -180,14 +181,20 @@ impl Filter {
 
 impl Kind {
     fn of(info: &ClientInfo) -> Self {
-        if info.is_subscribed() { Self::PubSub } else { Self::Normal }
+        match () {
+            () if info.is(Flag::Master) => Self::Master,
+            () if info.is(Flag::Replica) => Self::Replica,
+            () if info.is_subscribed() => Self::PubSub,
+            () => Self::Normal,
+        }
     }
 
     fn parse(text: &[u8]) -> Result<Self, CommandError> {
         match &*text.to_ascii_lowercase() {
             b"normal" => Ok(Self::Normal),
             b"pubsub" => Ok(Self::PubSub),
-            b"master" | b"slave" | b"replica" => Ok(Self::Replication),
+            b"master" => Ok(Self::Master),
+            b"slave" | b"replica" => Ok(Self::Replica),
             _ => Err([b"ERR Unknown client type '", shown(text, usize::MAX), b"'"].concat()),
         }
     }
@@ -320,6 +327,8 @@ impl Line<'_> {
         let before = self.0.len();
         for (letter, holds) in [
             (b'O', is(Flag::Monitor)),
+            (b'S', is(Flag::Replica)),
+            (b'M', is(Flag::Master)),
             (b'P', info.is_subscribed()),
             (b'x', is(Flag::InTransaction)),
             (b'b', info.is_blocked()),

@@ -6,6 +6,11 @@ use crate::protocol::request::Request;
 /// The text of an error reply.
 pub(crate) type CommandError = Vec<u8>;
 
+/// Of a change on a replica.
+pub(crate) const READ_ONLY: &[u8] = b"READONLY You can't write against a read only replica.";
+/// Of a request on a replica that has lost its master, if it serves no old data.
+pub(crate) const MASTER_DOWN: &[u8] =
+    b"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
 pub(crate) const OUT_OF_MEMORY: &[u8] = b"OOM command not allowed when used memory > 'maxmemory'.";
 pub(crate) const SYNTAX_ERROR: &[u8] = b"ERR syntax error";
 pub(crate) const NOT_AN_INTEGER: &[u8] = b"ERR value is not an integer or out of range";

@@ -10,8 +10,8 @@
 use std::time::{Duration, Instant};
 
 use super::errors::{
-    BUSY, CommandError, LOST_COUNTERS, OUT_OF_MEMORY, discarded_because, not_while_subscribed,
-    unknown_command, unknown_subcommand, wrong_number_of_arguments,
+    BUSY, CommandError, LOST_COUNTERS, MASTER_DOWN, OUT_OF_MEMORY, READ_ONLY, discarded_because,
+    not_while_subscribed, unknown_command, unknown_subcommand, wrong_number_of_arguments,
 };
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
@@ -63,6 +63,10 @@ pub(crate) fn execute(
     turn: &mut Turn<'_>,
     parsed: Parsed<'_>,
 ) -> Flow {
+    if session.is_outdated() {
+        context.flush_queue().disconnect(&session.output, Disconnect::Killed);
+        return Flow::Continue;
+    }
     if session.is_paused()
         && let Some(until) = paused_until(session, parsed)
     {
@@ -98,7 +102,7 @@ pub(crate) fn end_wait(
 ) {
     let reply = match with_error {
         true => Reply::error("UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-        false => awaited.reply(),
+        false => session.reached(awaited),
     };
     session.reply(context, &reply);
 }
@@ -169,6 +173,7 @@ fn check(
     check_permission(session, context, spec, request, in_transaction)?;
     let moment = if in_transaction { Moment::Queued } else { Moment::Run };
     user_limits::check(session, &context.config, spec, request, moment)?;
+    let config = &context.config;
     if (spec.has(Flag::Denyoom) || in_transaction) && session.lacks_memory(spec, context) {
         return Err(OUT_OF_MEMORY.to_vec());
     }
@@ -179,11 +184,21 @@ fn check(
     if is_change && session.server.broker.has_lost_counters() {
         return Err(LOST_COUNTERS.to_vec());
     }
+    if is_change && session.is_read_only(config) {
+        return Err(READ_ONLY.to_vec());
+    }
     if session.output.protocol.get() == Protocol::Resp2
         && session.is_subscribed()
         && !spec.has(Flag::WhileSubscribed)
     {
         return Err(not_while_subscribed(spec));
+    }
+    if !config.replication.serves_stale_data
+        && !spec.has(Flag::Stale)
+        && session.master.is_none()
+        && session.server.replication.lacks_master()
+    {
+        return Err(MASTER_DOWN.to_vec());
     }
     if is_busy && !spec.has(Flag::AllowBusy) {
         return Err(BUSY.to_vec());
@@ -200,6 +215,11 @@ fn reject(
     error: CommandError,
 ) {
     let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
+    if session.master.is_some() && found.command().is_none() {
+        // The master has keys that this server cannot hold, so it is no copy.
+        session.reply_error(context, error);
+        return context.flush_queue().disconnect(&session.output, Disconnect::Protocol);
+    }
     if is(b"host:") || is(b"post") {
         // A web page may make a browser send a form with commands in it.
         tracing::warn!(client.addr = %session.info.peer, "client closed: it sent an HTTP request");
@@ -235,6 +255,7 @@ fn run(
                 let defers = session.begin_answer(context, &mut lock.guard());
                 let publisher = || Some(session.publisher());
                 let fanout = lock.guard().publish(&mut context.local, content, publisher);
+                lock.guard().end_group(&mut context.local);
                 // The order is released here, unless monitors must see the command in its place.
                 let kept = is_shown(session, spec).then_some(lock);
                 published(session, context, content, fanout);
@@ -249,6 +270,8 @@ fn run(
             None => return Flow::WaitForOrder,
         },
         Run::Keys(run) => match turn.lock() {
+            // The server has become a master before this turn got the order.
+            Some(_) if session.is_outdated() => return Flow::Continue,
             Some(mut lock) => {
                 let mut order = lock.guard();
                 session.begin_answer(context, &mut order);
@@ -264,6 +287,7 @@ fn run(
                 finish(session, context, spec, request, outcome)
             }
             None => match turn.lock() {
+                Some(_) if session.is_outdated() => return Flow::Continue,
                 Some(mut lock) => {
                     let mut order = lock.guard();
                     session.begin_answer(context, &mut order);
@@ -347,7 +371,7 @@ pub(super) fn run_held(
     notify(context, order);
     match answer(session, context, spec, request, outcome) {
         // Within `EXEC` and scripts, a command must not block, as in Redis.
-        Flow::Wait(_, awaited) => session.reply(context, &awaited.reply()),
+        Flow::Wait(_, awaited) => session.reply(context, &session.reached(awaited)),
         // Refused in transactions, but not in scripts that may run everything.
         Flow::WaitForMove | Flow::WaitForSurvey => {
             let error = format!("ERR '{}' is not allowed here", spec.name);
@@ -585,6 +609,7 @@ impl Session {
     pub(crate) fn end(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) {
         self.leave_all(context, order);
         self.stop_monitoring(context, order);
+        self.stop_replicating(context, order);
         self.unwatch(order);
         self.leave_tracking(order);
         end_command(context, order);

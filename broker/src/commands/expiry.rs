@@ -94,7 +94,7 @@ fn expire_at(
         return Ok(Reply::Integer(0));
     }
     match u64::try_from(deadline) {
-        Ok(deadline) if deadline > keys.scope.now => {
+        Ok(deadline) if deadline > keys.scope.now || keys.scope.finds_expired => {
             keys.set_deadline(key, Some(deadline));
             keys.changed(key);
             keys.notify(Class::Generic, "expire", key);

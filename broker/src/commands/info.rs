@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::info_fields::SECTIONS;
+use super::info_replication;
 use super::latency::timed_calls;
 use super::spec::Outcome;
 use super::table::SPECS;
@@ -128,7 +129,9 @@ impl Subject<'_> {
                 ]
             }
             "Stats" => self.stats(),
-            "Replication" => vec![("master_replid", self.server.run_id.clone())],
+            "Replication" => {
+                return info_replication::describe(self.server, self.config, text);
+            }
             "CPU" => self.cpu(),
             "Pubsub" => self.pubsub(),
             "TLS" => self.tls(),
@@ -226,8 +229,11 @@ impl Subject<'_> {
         let buffers = &self.server.broker.stats().buffers;
         let states = &self.server.clients.states;
         let count = |count: &AtomicUsize| count.load(Ordering::Relaxed).to_string();
+        // As in Redis, replicas do not count.
+        let replicas = self.server.replication.replicas().len() as u64;
+        let clients = self.server.broker.stats().connected_clients.get().saturating_sub(replicas);
         vec![
-            ("connected_clients", self.server.broker.stats().connected_clients.get().to_string()),
+            ("connected_clients", clients.to_string()),
             ("maxclients", self.config.maxclients.to_string()),
             ("client_recent_max_input_buffer", buffers.input.get().to_string()),
             ("client_recent_max_output_buffer", buffers.output.get().to_string()),
@@ -293,6 +299,7 @@ impl Subject<'_> {
     fn stats(&self) -> Values {
         let broker = &self.server.broker;
         let stats = broker.stats();
+        let syncs = &self.server.replication.syncs;
         let errors: u64 = self.server.commands.errors().values().sum();
         let turns = self.server.loops.turns();
         let (recent_turns, recent_micros) =
@@ -306,6 +313,9 @@ impl Subject<'_> {
             ("instantaneous_input_kbps", format!("{:.2}", stats.rates.input.kilo())),
             ("instantaneous_output_kbps", format!("{:.2}", stats.rates.output.kilo())),
             ("rejected_connections", stats.connections_rejected.get().to_string()),
+            ("sync_full", syncs.full.get().to_string()),
+            ("sync_partial_ok", syncs.partial.get().to_string()),
+            ("sync_partial_err", syncs.denied.get().to_string()),
             ("expired_keys", self.keys.counts.expired.to_string()),
             ("evicted_clients", stats.evicted_clients.get().to_string()),
             ("keyspace_hits", self.keys.counts.hits.to_string()),

@@ -186,19 +186,8 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         ("acl_access_denied_key", "0"),
         ("acl_access_denied_channel", "0"),
     ]),
-    ("Replication", &[
-        ("role", "master"),
-        ("connected_slaves", "0"),
-        ("master_failover_state", "no-failover"),
-        ("master_replid", ""),
-        ("master_replid2", "0000000000000000000000000000000000000000"),
-        ("master_repl_offset", "0"),
-        ("second_repl_offset", "-1"),
-        ("repl_backlog_active", "0"),
-        ("repl_backlog_size", "1048576"),
-        ("repl_backlog_first_byte_offset", "0"),
-        ("repl_backlog_histlen", "0"),
-    ]),
+    // Its fields depend on the role of the server.
+    ("Replication", &[]),
     ("CPU", &[
         ("used_cpu_sys", "0.00"),
         ("used_cpu_user", "0.00"),

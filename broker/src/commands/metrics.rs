@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::keyspace::Report;
 use crate::observe::clock::since_1970;
 use crate::observe::disconnect::Disconnect;
+use crate::session::replication::Replica;
 use crate::session::server_state::ServerState;
 use crate::version::VERSION;
 
@@ -75,6 +76,7 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
         busy.map(|(worker, time)| (worker.to_string(), time.as_secs_f64())).collect();
     text.all(about, "worker", busy.iter().map(|(worker, seconds)| (worker.as_str(), seconds)));
     text.databases(&lines);
+    text.replicas(server);
     text.commands(&lines);
     text.errors(&lines);
     text.latencies(server);
@@ -83,9 +85,13 @@ pub(crate) fn metrics(server: &ServerState, config: &Config, keys: &Report) -> S
     text.0
 }
 
-/// Returns a value of `INFO` as a number: `ok` is 1, as redis_exporter has it.
+/// Returns a value of `INFO` as a number: `ok` and `up` are 1, as redis_exporter has it.
 fn number(value: &str) -> &str {
-    if value == "ok" { "1" } else { value }
+    match value {
+        "ok" | "up" => "1",
+        "down" => "0",
+        value => value,
+    }
 }
 
 impl Metrics {
@@ -173,6 +179,24 @@ impl Metrics {
         });
         let help = "Average time until a key expires.";
         self.all(("redis_db_avg_ttl_seconds", Kind::Gauge, help), "db", seconds);
+    }
+
+    fn replicas(&mut self, server: &ServerState) {
+        let replicas = server.replication.replicas();
+        let name = "redis_connected_slave_offset_bytes";
+        self.head(name, Kind::Gauge, "Bytes of the stream that a replica has acknowledged.");
+        for Replica { ip, port, acked, .. } in &replicas {
+            let port = port.to_string();
+            let labels = [("slave_ip", &**ip), ("slave_port", &*port), ("slave_state", "online")];
+            self.value(name, &labels, acked);
+        }
+        let name = "redis_connected_slave_lag_seconds";
+        self.head(name, Kind::Gauge, "Time since a replica has last acknowledged.");
+        for Replica { ip, port, acked_at, .. } in &replicas {
+            let port = port.to_string();
+            let labels = [("slave_ip", &**ip), ("slave_port", &*port), ("slave_state", "online")];
+            self.value(name, &labels, acked_at.elapsed().as_secs());
+        }
     }
 
     fn commands(&mut self, lines: &[(&str, &str)]) {

@@ -1,12 +1,17 @@
-//! `REPLCONF`, `SYNC` and `PSYNC`: a copy of all keys for `redis-cli --rdb`.
+//! `REPLCONF`, `SYNC` and `PSYNC`: replicas, and copies of all keys for `redis-cli --rdb`.
 //!
-//! A client that wants the copy alone says so with `REPLCONF rdb-only 1`. One that wants to be a replica
-//! is refused: the server has no replication, so the replica would never hear of a change.
+//! A replica gets a copy of all keys and then the stream of changes and messages. Both begin at the same
+//! point of the order, so nothing is missing and nothing comes twice.
+
+use std::time::Instant;
 
 use resp::words;
+use tracing::info;
 
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::spec::Outcome;
+use crate::address::Address;
+use crate::config::OutputLimit;
 use crate::keyspace::Dump;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
@@ -15,22 +20,34 @@ use crate::pubsub::order::OrderGuard;
 use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::context::Context;
+use crate::session::replication::Replica;
+use crate::session::silence::Silence;
+
+/// The capability of a replica that continues above the numbers of counted keys. Redis ignores it.
+pub(crate) const COUNTERS_CAPABILITY: &[u8] = b"broker-counters";
 
 /// Redis' longest address.
 const ADDRESS_BYTES_MAX: usize = 255;
 
 impl Session {
     /// `REPLCONF option value [option value ...]`
-    pub(crate) fn replconf(&mut self, request: Request<'_>) -> Outcome {
+    pub(crate) fn replconf(&mut self, context: &mut Context, request: Request<'_>) -> Outcome {
         if request.len().is_multiple_of(2) {
             return Err(SYNTAX_ERROR.to_vec()).into();
         }
         let mut words = request.arguments_from(1);
         while let (Some(option), Some(value)) = (words.next(), words.next()) {
-            // A report of a replica, which has no reply.
-            let is_report =
-                [&b"ack"[..], b"getack"].iter().any(|name| option.eq_ignore_ascii_case(name));
-            if is_report && !self.runs_transaction {
+            // Neither has a reply.
+            if option.eq_ignore_ascii_case(b"ack") && !self.runs_transaction {
+                if let Some(Ok(offset)) = request::integer(value).map(u64::try_from) {
+                    self.server.replication.record_ack(self.info.id, offset);
+                }
+                return Outcome::Replied;
+            }
+            if option.eq_ignore_ascii_case(b"getack") && !self.runs_transaction {
+                if self.master.is_some() {
+                    self.acknowledge(context);
+                }
                 return Outcome::Replied;
             }
             if let Err(error) = self.set_replica_option(option, value) {
@@ -43,14 +60,21 @@ impl Session {
     fn set_replica_option(&mut self, option: &[u8], value: &[u8]) -> Result<(), CommandError> {
         match &*option.to_ascii_lowercase() {
             b"listening-port" => {
-                request::integer(value).ok_or(NOT_AN_INTEGER)?;
+                let port = request::integer(value).ok_or(NOT_AN_INTEGER)?;
+                self.replica.port = u16::try_from(port).unwrap_or(0);
             }
             b"ip-address" if value.len() > ADDRESS_BYTES_MAX => {
                 let text = "ERR REPLCONF ip-address provided by replica instance is too long:";
                 return Err(format!("{text} {} bytes", value.len()).into_bytes());
             }
-            b"ip-address" => {}
-            b"capa" => self.replica.knows_eof |= value.eq_ignore_ascii_case(b"eof"),
+            b"ip-address" => {
+                self.replica.ip = Some(String::from_utf8_lossy(value).into_owned());
+            }
+            b"capa" => {
+                self.replica.knows_eof |= value.eq_ignore_ascii_case(b"eof");
+                self.replica.knows_counters |= value.eq_ignore_ascii_case(COUNTERS_CAPABILITY);
+            }
+            b"version" => {}
             b"rdb-only" => {
                 self.replica.wants_dump = match request::integer(value).ok_or(NOT_AN_INTEGER)? {
                     number @ 0..=1 => number == 1,
@@ -78,22 +102,24 @@ impl Session {
         Ok(())
     }
 
-    /// `SYNC`. As in Redis, the connection ends behind the copy.
+    /// `SYNC`: a copy of all keys. The connection then ends after `rdb-only 1`, and else becomes one of a
+    /// replica that acknowledges nothing, as `redis-cli --replica` does.
     pub(crate) fn sync(&mut self, context: &mut Context, order: &mut OrderGuard<'_>) -> Outcome {
-        let options = self.replica;
-        if !self.output.outbox().is_empty() {
-            return refused("ERR SYNC and PSYNC are invalid with pending output");
-        }
-        if !options.wants_dump {
-            return psync();
+        let options = self.replica.clone();
+        if let Some(refusal) = self.refuses_sync() {
+            return refusal;
         }
         if options.leaves_out_keys && !options.knows_eof {
             return refused("ERR Filtered replica requires EOF capability");
         }
+        if !options.wants_dump {
+            self.push_copy(context, order, &[]);
+            return self.replicate(context, order, false, true);
+        }
         let now = order.now();
         let dump = match options.leaves_out_keys {
             true => Dump::empty(now),
-            false => order.keyspace().dump(now),
+            false => order.keyspace().dump(now, false),
         };
         // As in Redis, limits of clients do not hold for a copy.
         self.info.set(Flag::NoEvict, true);
@@ -101,14 +127,120 @@ impl Session {
         context.flush_queue().disconnect(&self.output, Disconnect::Quit);
         Outcome::Replied
     }
-}
 
-/// `PSYNC replicationid offset`
-pub(crate) fn psync() -> Outcome {
-    refused(
-        "ERR this server has no replication; REPLCONF rdb-only 1 before SYNC gets a copy of its keys, as \
-        redis-cli --rdb does",
-    )
+    /// `PSYNC replicationid offset`: the rest of the stream for a replica that has its beginning, or a
+    /// copy of all keys with the stream behind it.
+    pub(crate) fn psync(
+        &mut self,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+        request: Request<'_>,
+    ) -> Outcome {
+        if let Some(refusal) = self.refuses_sync() {
+            return refusal;
+        }
+        let Some(from) = request::integer(request.argument(2)) else {
+            return Err(NOT_AN_INTEGER.to_vec()).into();
+        };
+        let id = self.server.replication.id();
+        order.open_stream(context.config.replication.backlog_bytes);
+        // A replica asks for the byte behind those that it has.
+        let known = from.checked_sub(1).and_then(|offset| u64::try_from(offset).ok());
+        let rest = known
+            .filter(|_| request.argument(1) == id.as_bytes())
+            .and_then(|offset| order.stream_since(offset));
+        let syncs = &self.server.replication.syncs;
+        match rest {
+            Some(rest) => {
+                syncs.partial.add(1);
+                let line = format!("+CONTINUE {id}\r\n");
+                let limit = OutputLimit::default();
+                context.flush_queue().push(&self.output, limit, |out| {
+                    out.extend_from_slice(line.as_bytes());
+                    out.extend_from_slice(&rest);
+                });
+                self.replicate(context, order, true, false)
+            }
+            None => {
+                if known.is_some() {
+                    syncs.denied.add(1);
+                }
+                let line = format!("+FULLRESYNC {id} {}\r\n", order.stream_offset());
+                self.push_copy(context, order, line.as_bytes());
+                self.replicate(context, order, true, true)
+            }
+        }
+    }
+
+    /// Returns the reply to a client that may not become a replica now.
+    fn refuses_sync(&self) -> Option<Outcome> {
+        if self.info.is(Flag::Replica) {
+            return Some(Outcome::Replied);
+        }
+        if self.server.replication.lacks_master() {
+            return Some(refused("NOMASTERLINK Can't SYNC while not connected with my master"));
+        }
+        let has_output = !self.output.outbox().is_empty();
+        has_output.then(|| refused("ERR SYNC and PSYNC are invalid with pending output"))
+    }
+
+    /// Queues a line and a copy of all keys, behind which the stream begins.
+    fn push_copy(&self, context: &mut Context, order: &mut OrderGuard<'_>, line: &[u8]) {
+        self.server.replication.syncs.full.add(1);
+        order.open_stream(context.config.replication.backlog_bytes);
+        let now = order.now();
+        let dump = order.keyspace().dump(now, self.replica.knows_counters);
+        let limit = OutputLimit::default();
+        context.flush_queue().push(&self.output, limit, |out| out.extend_from_slice(line));
+        context.flush_queue().push_dump(&self.output, dump);
+    }
+
+    /// Makes the client a replica.
+    fn replicate(
+        &mut self,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+        sends_acks: bool,
+        is_new: bool,
+    ) -> Outcome {
+        let ip = match (&self.replica.ip, &self.info.peer) {
+            (Some(ip), _) => ip.clone(),
+            (None, Address::Tcp(peer)) => peer.ip().to_string(),
+            (None, Address::Unix(_)) => "127.0.0.1".to_owned(),
+        };
+        self.info.set(Flag::Replica, true);
+        self.output.replicates.set(true);
+        self.silence = Silence::off(&self.output);
+        self.server.replication.add_replica(Replica {
+            info: self.info.clone(),
+            ip,
+            port: self.replica.port,
+            acked: 0,
+            acked_at: Instant::now(),
+            sends_acks,
+        });
+        order.join_stream(&mut context.local, &self.output, is_new);
+        info!(client.id = self.info.id, client.addr = %self.info.peer, is_new, "replica connected");
+        Outcome::Replied
+    }
+
+    /// Ends the part of a client as a replica.
+    pub(super) fn stop_replicating(&self, context: &mut Context, order: &mut OrderGuard<'_>) {
+        if self.info.is(Flag::Replica) {
+            self.info.set(Flag::Replica, false);
+            self.server.replication.remove_replica(self.info.id);
+            order.leave_stream(&mut context.local, &self.output);
+        }
+    }
+
+    /// Answers the question of the master how far this server is. Past [`Silence`], since the client of
+    /// the stream gets no other reply.
+    fn acknowledge(&self, context: &mut Context) {
+        let offset = self.server.replication.applied().to_string();
+        context.flush_queue().push(&self.output, OutputLimit::default(), |out| {
+            request::encode(out, &["REPLCONF", "ACK", &offset]);
+        });
+    }
 }
 
 fn refused(text: &str) -> Outcome {

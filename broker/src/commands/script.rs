@@ -131,6 +131,10 @@ impl Session {
         if lacks_memory && flags.needs_memory() {
             return Err(OUT_OF_MEMORY.to_vec());
         }
+        if flags.declared && !flags.no_writes && self.is_read_only(&context.config) {
+            let error = b"READONLY Can not run script with write flag on readonly replica.";
+            return Err(error.to_vec());
+        }
         if flags.declared && !flags.no_writes && is_read_only {
             let error = b"ERR Can not execute a script with write flag using *_ro command.";
             return Err(error.to_vec());
@@ -261,6 +265,7 @@ impl Session {
         let fits = !asked.is_read_only
             && !asked.lacks_memory
             && !self.server.broker.has_lost_counters()
+            && !self.is_read_only(config)
             && asked.keys > 0
             && request.len() >= asked.keys + 4;
         // Only Lua checks permissions and limits for each command, and shows each command to monitors.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use tracing::{debug, info, warn};
 
-use super::errors::{LOST_COUNTERS, OUT_OF_MEMORY};
+use super::errors::{LOST_COUNTERS, OUT_OF_MEMORY, READ_ONLY};
 use super::execute::run_held;
 use super::lookup::{Lookup, Parsed};
 use super::permissions::{self, incident, permission, record_refusal};
@@ -155,6 +155,9 @@ impl CommandClient {
         }
         if spec.has(Flag::Write) && self.session.server.broker.has_lost_counters() {
             return Err(LOST_COUNTERS.to_vec());
+        }
+        if spec.has(Flag::Write) && self.session.is_read_only(config) {
+            return Err(READ_ONLY.to_vec());
         }
         let has_written = running.world.run().has_written();
         if running.lacks_memory && spec.has(Flag::Denyoom) && !has_written {

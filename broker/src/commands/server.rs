@@ -1,20 +1,18 @@
-//! Commands on the whole server. Commands on replicas and on the disk reply like a Redis that has
-//! neither.
+//! Commands on the whole server. Commands on the disk reply like a Redis that has none.
 
-use super::errors::BUSY;
-use super::spec::{Awaited, Outcome};
-use crate::session::Session;
-use crate::session::context::Context;
-use crate::session::effect::Effect;
 use std::time::Duration;
 
 use super::Answer;
 use super::client::timeout;
-use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, help_wanted};
+use super::errors::{BUSY, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, help_wanted};
 use super::help;
+use super::spec::{Awaited, Outcome};
 use crate::observe::clock::since_1970;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
+use crate::session::Session;
+use crate::session::context::Context;
+use crate::session::effect::Effect;
 use crate::version::REDIS_VERSION;
 
 /// `HELP` of a container.
@@ -40,44 +38,17 @@ pub(super) fn time_without_order(session: &Session) -> Option<Outcome> {
     (!session.runs_transaction).then(|| time(since_1970()).into())
 }
 
-/// `ROLE`
-pub(crate) fn role() -> Reply {
-    Reply::Array(vec![Reply::bulk("master"), Reply::Integer(0), Reply::Array(Vec::new())])
-}
-
 /// `CLUSTER`
 pub(super) fn cluster() -> Answer {
     Err(b"ERR This instance has cluster support disabled".to_vec())
 }
 
-/// `REPLICAOF NO ONE`: the broker is never a replica.
-pub(crate) fn replicaof(request: Request<'_>) -> Answer {
-    let (host, port) = (request.argument(1), request.argument(2));
-    if host.eq_ignore_ascii_case(b"no") && port.eq_ignore_ascii_case(b"one") {
-        return Ok(Reply::ok());
-    }
-    match request::integer(port) {
-        Some(0..=65_535) => Err(b"ERR this server cannot be a replica".to_vec()),
-        _ => Err(b"ERR Invalid master port".to_vec()),
-    }
-}
-
-/// `WAIT numreplicas timeout`: there are no replicas, so a client that requires one waits for the
-/// whole timeout. A timeout of zero has no end.
-pub(crate) fn wait(request: Request<'_>) -> Outcome {
-    match replicas_and_time(request) {
-        Ok((1.., time)) => Outcome::Wait(or_without_end(time), Awaited::Replicas),
-        Ok(_) => Reply::Integer(0).into(),
-        Err(error) => Err(error).into(),
-    }
-}
-
 /// `WAITAOF numlocal numreplicas timeout`
 ///
 /// There is no append-only file, neither here nor on a replica.
-pub(crate) fn waitaof(request: Request<'_>) -> Outcome {
+pub(crate) fn waitaof(session: &Session, request: Request<'_>) -> Outcome {
     match append_only_files_and_time(request) {
-        Ok((0, _)) => Awaited::AppendOnlyFiles.reply().into(),
+        Ok((0, _)) => session.reached(Awaited::AppendOnlyFiles).into(),
         Ok((_, time)) => Outcome::Wait(or_without_end(time), Awaited::AppendOnlyFiles),
         Err(error) => Err(error).into(),
     }
@@ -102,14 +73,8 @@ fn append_only_files_and_time(request: Request<'_>) -> Result<(i64, Duration), C
 }
 
 /// Returns the time to wait. A timeout of zero means without end.
-fn or_without_end(timeout: Duration) -> Duration {
+pub(super) fn or_without_end(timeout: Duration) -> Duration {
     if timeout.is_zero() { Duration::MAX } else { timeout }
-}
-
-fn replicas_and_time(request: Request<'_>) -> Result<(i64, Duration), CommandError> {
-    let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER)?;
-    let time = timeout(request.argument(2))?;
-    Ok((replicas, time))
 }
 
 /// `SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [DRAIN seconds] | ABORT`
@@ -178,7 +143,7 @@ fn drain_time(seconds: &[u8]) -> Result<Duration, CommandError> {
 }
 
 /// `FAILOVER [TO server port [FORCE]] [ABORT] [TIMEOUT milliseconds]`
-pub(crate) fn failover(request: Request<'_>) -> Answer {
+pub(crate) fn failover(session: &Session, request: Request<'_>) -> Answer {
     let options: Vec<Vec<u8>> = request.arguments_from(1).map(<[u8]>::to_ascii_lowercase).collect();
     let mut at = 0;
     while let Some(option) = options.get(at) {
@@ -197,7 +162,17 @@ pub(crate) fn failover(request: Request<'_>) -> Answer {
             _ => return Err(SYNTAX_ERROR.to_vec()),
         };
     }
-    Err(b"ERR FAILOVER requires connected replicas.".to_vec())
+    if session.server.replication.is_replica() {
+        return Err(b"ERR FAILOVER is not valid when server is a replica.".to_vec());
+    }
+    Err(match session.server.replication.has_replicas() {
+        false => b"ERR FAILOVER requires connected replicas.".to_vec(),
+        true => {
+            b"ERR FAILOVER is not supported here; SENTINEL FAILOVER, or REPLICAOF at both servers, \
+            changes their roles"
+                .to_vec()
+        }
+    })
 }
 
 pub(crate) fn is_flush_mode(word: &[u8]) -> bool {

@@ -97,21 +97,13 @@ pub(crate) enum Outcome {
     WaitForSurvey,
 }
 
-/// The copies of the data that `WAIT` or `WAITAOF` waits for. There are never any.
+/// The copies of the data that `WAIT` or `WAITAOF` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    Replicas,
+    /// So many replicas that have the stream up to `offset`.
+    Replicas { count: usize, offset: u64 },
+    /// There are none, neither here nor on a replica.
     AppendOnlyFiles,
-}
-
-impl Awaited {
-    /// Returns the reply of a command that has waited: the number of copies.
-    pub(crate) fn reply(self) -> Reply {
-        match self {
-            Self::Replicas => Reply::Integer(0),
-            Self::AppendOnlyFiles => Reply::Array(vec![Reply::Integer(0), Reply::Integer(0)]),
-        }
-    }
 }
 
 impl From<Answer> for Outcome {

@@ -16,11 +16,12 @@ use super::spec::Flag::{
 use super::spec::{Run, Secrets, Spec, row};
 use super::{
     acl, command, config, counters, database, expiry, function, info, keys, module, persistence,
-    replay, replica, scan, server, sight, strings,
+    replay, scan, server, sight, strings,
 };
 use crate::ids::CommandId;
 use crate::protocol::reply::Reply;
 use crate::pubsub::message::ChannelKind;
+use crate::session::Session;
 use crate::session::client_info::Flag;
 
 /// All commands of the broker, indexed by [`CommandId`].
@@ -619,21 +620,21 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         1,
         &[Noscript, Loading, Stale, Fast],
         &about::ROLE,
-        Run::Local(|_, _, _| Ok(server::role())),
+        Run::Local(|s, _, _| Ok(s.role())),
     ),
     row(
         "replicaof",
         3,
         &[Admin, Noscript, Stale, NoAsyncLoading],
         &about::REPLICAOF,
-        Run::Local(|_, _, r| server::replicaof(r)),
+        Run::Ordered { early: None, run: |s, c, o, r| s.replicaof(c, o, r).into() },
     ),
     row(
         "slaveof",
         3,
         &[Admin, Noscript, Stale, NoAsyncLoading],
         &about::SLAVEOF,
-        Run::Local(|_, _, r| server::replicaof(r)),
+        Run::Ordered { early: None, run: |s, c, o, r| s.replicaof(c, o, r).into() },
     ),
     row(
         "sync",
@@ -647,17 +648,26 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         -3,
         &[Admin, Noscript, NoAsyncLoading, NoMulti],
         &about::PSYNC,
-        Run::Control(|_, _, _| replica::psync()),
+        Run::Ordered { early: None, run: |s, c, o, r| s.psync(c, o, r) },
     ),
     row(
         "replconf",
         -1,
         &[Admin, Noscript, Loading, Stale, AllowBusy],
         &about::REPLCONF,
-        Run::Control(|s, _, r| s.replconf(r)),
+        Run::Control(Session::replconf),
     ),
-    row("wait", 3, &[], &about::WAIT, Run::Control(|_, _, r| server::wait(r))),
-    row("waitaof", 4, &[Noscript], &about::WAITAOF, Run::Control(|_, _, r| server::waitaof(r))),
+    row(
+        "wait",
+        3,
+        &[],
+        &about::WAIT,
+        Run::Ordered {
+            early: Some(|s, _, r| s.wait_without_order(r)),
+            run: |s, c, o, r| s.wait(c, o, r),
+        },
+    ),
+    row("waitaof", 4, &[Noscript], &about::WAITAOF, Run::Control(|s, _, r| server::waitaof(s, r))),
     row("module", -2, &[], &about::MODULE, Run::Container),
     row(
         "module|help",
@@ -843,7 +853,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         -1,
         &[Admin, Noscript, Stale],
         &about::FAILOVER,
-        Run::Local(|_, _, r| server::failover(r)),
+        Run::Local(|s, _, r| server::failover(s, r)),
     ),
     row("cluster", -2, &[], &about::CLUSTER, Run::Container),
     row(

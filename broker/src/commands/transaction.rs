@@ -87,7 +87,7 @@ impl Session {
             (_, Some(_)) => true,
             (_, None) => spec.has(Flag::Denyoom),
         };
-        maximum != 0 && may_grow && self.server.used_bytes() > maximum
+        maximum != 0 && may_grow && self.server.used_bytes() > maximum && self.master.is_none()
     }
 }
 
@@ -130,6 +130,9 @@ fn exec_under_lock(
         return busy(session, context, turn, exec);
     };
     let mut order = lock.guard();
+    if session.is_outdated() {
+        return Flow::Continue;
+    }
     if let Some(queued) = begin(session, context, &mut order, exec, transaction) {
         let defers = begin_reply(session, context, queued.len());
         for (id, request) in queued {

@@ -9,6 +9,7 @@ mod memory;
 mod monitoring;
 mod network;
 mod process;
+mod replication;
 mod security;
 mod tls;
 
@@ -90,6 +91,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Directive> {
         http::DIRECTIVES,
         memory::DIRECTIVES,
         data::DIRECTIVES,
+        replication::DIRECTIVES,
         process::DIRECTIVES,
         monitoring::DIRECTIVES,
     ]
@@ -112,6 +114,9 @@ impl Directive {
     pub(crate) fn current(&'static self) -> &'static Self {
         match self.name {
             "lua-time-limit" => find(b"busy-reply-threshold").unwrap_or(self),
+            name if name.contains("slave") => {
+                find(name.replace("slave", "replica").as_bytes()).unwrap_or(self)
+            }
             _ => self,
         }
     }

@@ -40,8 +40,6 @@ pub(crate) enum Values {
     Save,
     /// Three numbers: for masters, replicas and children.
     Scores,
-    /// Host and port of a server, or `no one`.
-    Master,
 }
 
 impl Ignored {
@@ -62,7 +60,6 @@ impl Ignored {
                 parse::choice(value, &names).map(|_| ())
             }
             Values::Words(words) => check_words(value, words),
-            Values::Master => check_master(value),
             Values::Scores => check_scores(value),
         }
     }
@@ -92,19 +89,6 @@ fn check_words(value: &[u8], words: &str) -> Result<(), Invalid> {
     let value = ordered(value, words);
     let has = |wanted: &[u8]| value.split(|&byte| byte == b' ').any(|word| word == wanted);
     if has(b"save") && has(b"nosave") { Err(Invalid::SaveAndNoSave) } else { Ok(()) }
-}
-
-/// Checks `replicaof`: a host and a port, or `no one`.
-fn check_master(value: &[u8]) -> Result<(), Invalid> {
-    let words: Vec<&[u8]> = value.split(|&byte| byte == b' ').collect();
-    match words[..] {
-        [no, one] if no.eq_ignore_ascii_case(b"no") && one.eq_ignore_ascii_case(b"one") => Ok(()),
-        [_, port] => match parse::integer(port, 0, 65535) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Invalid::MasterPort),
-        },
-        _ => Err(Invalid::ArgumentCount),
-    }
 }
 
 /// Checks `oom-score-adj-values`: three scores.
@@ -264,8 +248,6 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "lookahead", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "lua-enable-deprecated-api", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "lua-enable-insecure-api", default: None, change: Change::Free, values: Values::Any },
-    Ignored { name: "masterauth", default: Some(""), change: Change::Free, values: Values::Any },
-    Ignored { name: "masteruser", default: Some(""), change: Change::Free, values: Values::Any },
     Ignored { name: "max-new-connections-per-cycle", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "max-new-tls-connections-per-cycle", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "maxmemory-eviction-tenacity", default: Some("10"), change: Change::Free, values: Values::Integer(0, 100) },
@@ -298,8 +280,6 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "rdma-completion-vector", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "rdma-port", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "rdma-rx-size", default: None, change: Change::Free, values: Values::Any },
-    Ignored { name: "repl-backlog-size", default: Some("1048576"), change: Change::Free, values: Values::Memory },
-    Ignored { name: "repl-backlog-ttl", default: Some("3600"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Ignored { name: "repl-disable-tcp-nodelay", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "repl-diskless-load", default: Some("disabled"), change: Change::Free, values: Values::Choice("disabled, on-empty-db, swapdb") },
     Ignored { name: "repl-diskless-load-reset-replicas", default: None, change: Change::Free, values: Values::Any },
@@ -307,20 +287,10 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "repl-diskless-sync-delay", default: Some("5"), change: Change::Free, values: Values::Integer(0, 2147483647) },
     Ignored { name: "repl-diskless-sync-max-replicas", default: Some("0"), change: Change::Free, values: Values::Integer(0, 2147483647) },
     Ignored { name: "repl-mptcp", default: None, change: Change::Free, values: Values::Any },
-    Ignored { name: "repl-ping-replica-period", default: Some("10"), change: Change::Free, values: Values::Integer(1, 2147483647) },
-    Ignored { name: "repl-ping-slave-period", default: Some("10"), change: Change::Free, values: Values::Integer(1, 2147483647) },
-    Ignored { name: "repl-timeout", default: Some("60"), change: Change::Free, values: Values::Integer(1, 2147483647) },
-    Ignored { name: "replica-announce-ip", default: Some(""), change: Change::Free, values: Values::Any },
-    Ignored { name: "replica-announce-port", default: Some("0"), change: Change::Free, values: Values::Integer(0, 65535) },
-    Ignored { name: "replica-announced", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Ignored { name: "replica-full-sync-buffer-limit", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "replica-ignore-disk-write-errors", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "replica-ignore-maxmemory", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Ignored { name: "replica-lazy-flush", default: Some("no"), change: Change::Free, values: Values::Flag },
-    Ignored { name: "replica-priority", default: Some("100"), change: Change::Free, values: Values::Integer(0, 2147483647) },
-    Ignored { name: "replica-read-only", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Ignored { name: "replica-serve-stale-data", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Ignored { name: "replicaof", default: Some(""), change: Change::Immutable, values: Values::Master },
     Ignored { name: "req-res-logfile", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "sanitize-dump-payload", default: Some("no"), change: Change::Free, values: Values::Choice("no, yes, clients") },
     Ignored { name: "save", default: Some(""), change: Change::Free, values: Values::Save },
@@ -331,14 +301,8 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "shutdown-on-sigint", default: Some("default"), change: Change::Free, values: Values::Words("default, save, nosave, now, force") },
     Ignored { name: "shutdown-on-sigterm", default: Some("default"), change: Change::Free, values: Values::Words("default, save, nosave, now, force") },
     Ignored { name: "shutdown-timeout", default: Some("10"), change: Change::Free, values: Values::Integer(0, 2147483647) },
-    Ignored { name: "slave-announce-ip", default: Some(""), change: Change::Free, values: Values::Any },
-    Ignored { name: "slave-announce-port", default: Some("0"), change: Change::Free, values: Values::Integer(0, 65535) },
     Ignored { name: "slave-ignore-maxmemory", default: Some("yes"), change: Change::Free, values: Values::Flag },
     Ignored { name: "slave-lazy-flush", default: Some("no"), change: Change::Free, values: Values::Flag },
-    Ignored { name: "slave-priority", default: Some("100"), change: Change::Free, values: Values::Integer(0, 2147483647) },
-    Ignored { name: "slave-read-only", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Ignored { name: "slave-serve-stale-data", default: Some("yes"), change: Change::Free, values: Values::Flag },
-    Ignored { name: "slaveof", default: Some(""), change: Change::Immutable, values: Values::Master },
     Ignored { name: "slot-migration-max-failover-repl-bytes", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "socket-mark-id", default: Some("0"), change: Change::Immutable, values: Values::Any },
     Ignored { name: "stop-writes-on-bgsave-error", default: Some("yes"), change: Change::Free, values: Values::Flag },

@@ -274,7 +274,7 @@ impl ConfigFile {
             // Lines accumulate until `save ""` removes them all.
             Values::Save if values != [b""] => given.extend_from_slice(values),
             Values::Save => given.clear(),
-            Values::Words(_) | Values::Master => {
+            Values::Words(_) => {
                 let value = values.join(&b' ');
                 other.check(&value).map_err(|invalid| {
                     let (name, values) = (other.name, values.to_vec());
@@ -465,8 +465,7 @@ mod tests {
     #[test]
     fn a_setting_that_promises_too_much_is_refused_until_it_is_taken_back() {
         for (text, takes_back) in [
-            ("replicaof 127.0.0.1 6379", &["--replicaof", "no", "one"][..]),
-            ("slaveof 127.0.0.1 6379", &["--slaveof", "no", "one"]),
+            ("tls-replication yes", &["--tls-replication", "no"][..]),
             ("cluster-enabled yes", &["--cluster-enabled", "no"]),
         ] {
             let mut loaded = ConfigFile::from_text(text).unwrap();

@@ -27,6 +27,8 @@ pub(crate) struct Entry {
     deadline: u64,
     /// Time of the last use in seconds since 1970.
     pub(crate) used: u32,
+    /// Whether its number was counted up. A promoted replica continues above it.
+    pub(crate) is_counted: bool,
 }
 
 /// The deadline of a key that does not expire.
@@ -34,7 +36,7 @@ const NEVER: u64 = u64::MAX;
 
 impl Entry {
     pub(crate) fn new(value: Value, used: u32) -> Self {
-        Self { value, deadline: NEVER, used }
+        Self { value, deadline: NEVER, used, is_counted: false }
     }
 
     pub(crate) fn deadline(&self) -> Option<u64> {
@@ -130,6 +132,16 @@ impl Database {
         let result = change(&mut entry.value);
         self.bytes = self.bytes + entry.value.bytes() - before;
         Some(result)
+    }
+
+    /// Sets the number of a key that exists, which may have been counted up.
+    pub(crate) fn set_number(&mut self, key: &[u8], number: i64, is_counted: bool) {
+        let hash = self.table.hash(key);
+        let Some(entry) = self.table.get_mut(hash, key) else { return };
+        let before = entry.value.bytes();
+        entry.value = Value::Integer(number);
+        entry.is_counted |= is_counted;
+        self.bytes -= before;
     }
 
     /// Sets or removes the deadline of a key.

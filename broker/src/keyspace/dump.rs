@@ -12,13 +12,16 @@ use crate::version::REDIS_VERSION;
 
 const START: &[u8] = b"REDIS0009";
 /// Opcodes of the format.
-const FIELD: u8 = 0xfa;
-const SIZES: u8 = 0xfb;
-const DEADLINE: u8 = 0xfc;
-const DATABASE: u8 = 0xfe;
-const END: u8 = 0xff;
+pub(super) const FIELD: u8 = 0xfa;
+pub(super) const SIZES: u8 = 0xfb;
+pub(super) const DEADLINE: u8 = 0xfc;
+pub(super) const DATABASE: u8 = 0xfe;
+pub(super) const END: u8 = 0xff;
 /// The type of a value.
-const STRING: u8 = 0;
+pub(super) const STRING: u8 = 0;
+
+/// The name of a field before a key that was counted up.
+pub(super) const COUNTED: &[u8] = b"broker-counted";
 
 /// In place of a checksum, if there is none.
 const NO_CHECKSUM: [u8; 8] = [0; 8];
@@ -43,12 +46,13 @@ pub(crate) enum Part {
 }
 
 impl Keyspace {
-    /// Returns a dump of the keys that are not expired at `now`.
-    pub(crate) fn dump(&self, now: u64) -> Dump {
+    /// Returns a dump of the keys that are not expired at `now`. Keys that were counted up have a mark
+    /// if `marks_counted`.
+    pub(crate) fn dump(&self, now: u64, marks_counted: bool) -> Dump {
         let mut dump = Dump::begin(now);
         for (number, database) in (0..).zip(&self.databases) {
             if database.len() > 0 {
-                dump.append_database(number, database, now);
+                dump.append_database(number, database, now, marks_counted);
             }
         }
         dump.ended()
@@ -72,11 +76,15 @@ impl Dump {
         for (name, value) in
             [("redis-ver", REDIS_VERSION), ("redis-bits", "64"), ("ctime", seconds.as_str())]
         {
-            dump.tail.push(FIELD);
-            append_string(&mut dump.tail, name.as_bytes());
-            append_string(&mut dump.tail, value.as_bytes());
+            dump.append_field(name.as_bytes(), value.as_bytes());
         }
         dump
+    }
+
+    fn append_field(&mut self, name: &[u8], value: &[u8]) {
+        self.tail.push(FIELD);
+        append_string(&mut self.tail, name);
+        append_string(&mut self.tail, value);
     }
 
     fn ended(mut self) -> Self {
@@ -86,7 +94,13 @@ impl Dump {
         self
     }
 
-    fn append_database(&mut self, number: usize, database: &Database, now: u64) {
+    fn append_database(
+        &mut self,
+        number: usize,
+        database: &Database,
+        now: u64,
+        marks_counted: bool,
+    ) {
         self.tail.push(DATABASE);
         append_length(&mut self.tail, number);
         // Upper bounds of what follows, for the size of a reader's tables.
@@ -94,6 +108,9 @@ impl Dump {
         append_length(&mut self.tail, database.len());
         append_length(&mut self.tail, database.expiring());
         for (key, entry) in database.iter().filter(|(_, entry)| !entry.is_expired(now)) {
+            if marks_counted && entry.is_counted {
+                self.append_field(COUNTED, b"1");
+            }
             if let Some(deadline) = entry.deadline() {
                 self.tail.push(DEADLINE);
                 self.tail.extend_from_slice(&deadline.to_le_bytes());

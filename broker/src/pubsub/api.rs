@@ -259,6 +259,8 @@ impl OrderGuard<'_> {
         let receivers = fanout.receivers();
         after.payloads.extend(fanout.published);
         if self.is_observed() {
+            self.feed_message(content);
+            self.send_feed(after);
             self.observe(content, receivers, None, after);
         }
         receivers

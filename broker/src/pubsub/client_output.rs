@@ -33,6 +33,8 @@ pub(crate) struct ClientOutput {
     pub(super) has_reply: Cell<bool>,
     /// Whether the client has a subscription.
     pub(crate) listens: Cell<bool>,
+    /// Whether the client gets the stream for replicas.
+    pub(crate) replicates: Cell<bool>,
     /// Whether the current batch holds messages for it.
     pub(super) waits_for_batch: Cell<bool>,
     /// Messages that were queued since the client has connected.
@@ -60,6 +62,7 @@ impl ClientOutput {
             dirty: Cell::default(),
             has_reply: Cell::default(),
             listens: Cell::default(),
+            replicates: Cell::default(),
             waits_for_batch: Cell::default(),
             messages: Cell::default(),
             silent: Cell::default(),

@@ -75,7 +75,12 @@ impl OrderGuard<'_> {
         };
         self.take_inbox(local);
         if self.is_observed() {
-            self.observe(content, fanout.receivers, publisher(), &mut local.after_release);
+            let publisher = publisher();
+            // Replicas publish notifications of their own.
+            if publisher.is_some() {
+                self.feed_message(content);
+            }
+            self.observe(content, fanout.receivers, publisher, &mut local.after_release);
         }
         fanout
     }

@@ -32,6 +32,8 @@ pub(crate) struct FlushQueue {
     pub(super) batch: Batch,
     /// The limit of a client with subscriptions.
     pub(crate) subscriber_limit: OutputLimit,
+    /// The limit of a replica.
+    replica_limit: OutputLimit,
     /// The limit of other clients, such as those in MONITOR.
     pub(crate) normal_limit: OutputLimit,
     /// What happens to messages of a subscriber at its limit.
@@ -55,6 +57,7 @@ impl FlushQueue {
     /// Puts changed limits in force.
     pub(crate) fn set_limits(&mut self, limits: &OutputLimits) {
         self.subscriber_limit = limits.pubsub;
+        self.replica_limit = limits.replica;
         self.normal_limit = limits.normal;
     }
 
@@ -299,7 +302,11 @@ impl FlushQueue {
 
     /// Returns the limit for messages to a client.
     fn limit_of(&self, output: &ClientOutput) -> OutputLimit {
-        if output.listens.get() { self.subscriber_limit } else { self.normal_limit }
+        match () {
+            () if output.replicates.get() => self.replica_limit,
+            () if output.listens.get() => self.subscriber_limit,
+            () => self.normal_limit,
+        }
     }
 
     /// Adds an output to the end of the queue.

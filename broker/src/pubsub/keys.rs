@@ -20,6 +20,8 @@ pub(crate) struct View {
     pub(crate) client: u64,
     /// Whether expired keys stay, since `CLIENT PAUSE` holds back writes. No command finds them.
     pub(crate) keeps_expired: bool,
+    /// Whether a command finds expired keys, since it is one of the server's master.
+    pub(crate) finds_expired: bool,
 }
 
 /// Keys removed per acquisition of the order: about a hundred microseconds, with all events.
@@ -38,7 +40,7 @@ impl OrderGuard<'_> {
     }
 
     fn scope(&mut self, view: View, config: &Config) -> Scope {
-        let View { database, touches, client, keeps_expired } = view;
+        let View { database, touches, client, keeps_expired, finds_expired } = view;
         Scope {
             database,
             now: self.now(),
@@ -46,6 +48,7 @@ impl OrderGuard<'_> {
             touches,
             client,
             keeps_expired,
+            finds_expired,
             databases: config.databases,
             value_bytes_max: config.proto_max_bulk_len,
         }
@@ -75,7 +78,16 @@ impl OrderGuard<'_> {
     /// Ends a command or a transaction, and publishes all notifications that it has caused.
     pub(crate) fn end_command(&mut self, local: &mut Local, events: EventClasses) {
         self.order.keyspace.end_command();
+        self.end_group(local);
         self.publish_notifications(local, events);
+    }
+
+    /// Ends the commands that replicas are to see as one.
+    #[inline]
+    pub(crate) fn end_group(&mut self, local: &mut Local) {
+        if self.order.keyspace.feed.is_some() {
+            local.lagging = self.send_feed(&mut local.after_release).or(local.lagging);
+        }
     }
 
     /// Updates the figures of the keys that are readable without the order.

@@ -3,7 +3,7 @@
 
 use super::delivery::{Deliveries, Item};
 use super::fan_out::Fanout;
-use super::message::{ChannelKind, Content};
+use super::message::Content;
 use super::order::AfterRelease;
 use super::subscribers::Subscribers;
 use crate::ids::WorkerId;
@@ -62,7 +62,7 @@ impl Local {
     /// precede it in the order. Returns the number of its receivers on all threads.
     pub(crate) fn deliver_own(&mut self, content: Content<'_>, fanout: Fanout) -> usize {
         self.deliver_taken();
-        if content.kind != ChannelKind::Monitor {
+        if content.kind.is_public() {
             self.tally.published += 1;
             self.tally.delivered += fanout.receivers as u64;
         }

@@ -23,11 +23,18 @@ pub(crate) enum ChannelKind {
     Shards,
     /// The requests that `MONITOR` shows, on a channel without a name.
     Monitor,
+    /// The commands for replicas, on a channel without a name.
+    Replicas,
 }
 
 impl ChannelKind {
+    /// Returns whether clients publish on channels of this kind.
+    pub(crate) fn is_public(self) -> bool {
+        matches!(self, Self::Channels | Self::Shards)
+    }
+
     /// The number of kinds.
-    pub(crate) const COUNT: usize = 3;
+    pub(crate) const COUNT: usize = 4;
 
     /// Writes the frame for a subscriber of the channel.
     pub(crate) fn write(
@@ -41,6 +48,7 @@ impl ChannelKind {
             Self::Channels => MessageStart::MESSAGE,
             Self::Shards => MessageStart::SMESSAGE,
             Self::Monitor => return reply::status(out, payload),
+            Self::Replicas => return out.extend_from_slice(payload),
         };
         reply::message(out, starts[protocol as usize], channel, payload);
     }

@@ -104,6 +104,7 @@ impl OrderGuard<'_> {
             increment => keys.add_number(channel, increment).map_err(|_| NumberError)?,
         };
         self.order.keyspace.end_command();
+        self.send_feed(after);
         self.record_keys();
         self.invalidate_elsewhere(after);
         u64::try_from(new).map_err(|_| NumberError)
@@ -130,6 +131,7 @@ fn scope(now: u64) -> Scope {
         touches: true,
         client: 0,
         keeps_expired: false,
+        finds_expired: false,
         databases: 1,
         value_bytes_max: usize::MAX,
     }

@@ -28,6 +28,7 @@ use crate::observe::clock::since_1970;
 use crate::pubsub::patterns::Patterns;
 use crate::pubsub::rates::ChannelRates;
 use crate::pubsub::replay::Replay;
+use crate::pubsub::replica_stream::ReplicaStream;
 
 /// The state behind the order: one thread at a time may use it.
 #[derive(Default)]
@@ -42,9 +43,10 @@ pub(super) struct Order {
     pub(super) taps: Patterns,
     /// Rates of channels, while they are requested.
     pub(super) rates: Option<ChannelRates>,
-    /// Whether there are taps or rates, so that publishers look at one flag.
+    /// Whether there are taps, rates or replicas, so that publishers look at one flag.
     pub(super) is_observed: bool,
     pub(super) keyspace: Keyspace,
+    pub(super) replica_stream: ReplicaStream,
     /// The time since 1970, read once for each acquisition; `None` until it is needed.
     now: Option<Duration>,
 }

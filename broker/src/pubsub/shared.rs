@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::message::ChannelKind;
 use super::order::{OrderLock, OrderMutex, OwnedOrder};
 use super::registry::Registry;
+use super::replica_stream::StreamFigures;
 use super::script_barrier::ScriptBarrier;
 use crate::keyspace::counters_file::CountersFile;
 use crate::observe::stats::Stats;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) key_bytes: AtomicUsize,
     /// Changes of keys since the start, readable without the order.
     pub(super) changes: AtomicU64,
+    pub(super) replica_stream: StreamFigures,
     pub(super) counters: OnceLock<CountersFile>,
     pub(super) barrier: Arc<ScriptBarrier>,
 }

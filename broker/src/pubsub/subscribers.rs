@@ -158,7 +158,7 @@ impl Subscribers {
         let of = |table: &'a Subscriptions, name: &'a [u8]| {
             table.get(name).map_or(&[][..], IdSet::as_slice).iter()
         };
-        let [channels, shards, _] = &self.channels;
+        let [channels, shards, ..] = &self.channels;
         let by_channel = of(channels, channel).map(|output| (output.slot, Subscribed::Channel));
         let by_shard = of(shards, channel).map(|output| (output.slot, Subscribed::Shard));
         let by_pattern = patterns.iter().flat_map(move |name| {

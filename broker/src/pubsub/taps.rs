@@ -23,7 +23,7 @@ use super::client_output::ClientOutput;
 use super::id_set::{IdSet, Identified};
 use super::interest::Place;
 use super::local::Local;
-use super::message::{ChannelKind, Content, Name};
+use super::message::{Content, Name};
 use super::order::{AfterRelease, OrderGuard};
 use super::subscribers::Subscribers;
 use super::tapped::{Publisher, Tapped};
@@ -99,7 +99,9 @@ impl OrderGuard<'_> {
     }
 
     pub(super) fn update_observed(&mut self) {
-        self.order.is_observed = self.order.taps.len() != 0 || self.order.rates.is_some();
+        self.order.is_observed = self.order.taps.len() != 0
+            || self.order.rates.is_some()
+            || self.order.keyspace.feed.is_some();
     }
 
     /// Shows a published message to taps, and counts it for the rates of its channel.
@@ -111,7 +113,7 @@ impl OrderGuard<'_> {
         publisher: Option<Arc<dyn Publisher>>,
         after: &mut AfterRelease,
     ) {
-        if content.kind != ChannelKind::Monitor {
+        if content.kind.is_public() {
             self.count_rate(content, receivers);
             self.tap(content, receivers, publisher, after);
         }

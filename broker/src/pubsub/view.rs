@@ -66,6 +66,18 @@ impl BrokerView {
         self.shared.changes.load(Ordering::Relaxed)
     }
 
+    /// Returns the bytes of the stream for replicas so far.
+    pub(crate) fn stream_offset(&self) -> u64 {
+        self.shared.replica_stream.offset.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes in the backlog of that stream; `None` if there is no stream.
+    pub(crate) fn backlog_bytes(&self) -> Option<usize> {
+        let figures = &self.shared.replica_stream;
+        let is_open = figures.is_open.load(Ordering::Relaxed);
+        is_open.then(|| figures.backlog_bytes.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn next_client_id(&self) -> u64 {
         self.shared.last_client.fetch_add(1, Ordering::Relaxed) + 1
     }

@@ -22,7 +22,6 @@ use crate::server::listen::Listener;
 use crate::server::listen::SocketFile;
 use crate::server::stream::Stream;
 use crate::server::tls_stream::TlsStream;
-#[cfg(feature = "http")]
 use crate::server::within::StdStream;
 use crate::server::worker::{Worker, WorkerHandle, least_busy};
 use crate::session::client_info::{Flag, Signal};
@@ -53,8 +52,19 @@ accepting connections from the outside.\r\n";
 pub(crate) struct Accepted {
     socket: Socket,
     pub(crate) admission: Admission,
-    /// The user that the process vouches for.
-    user: Option<Box<[u8]>>,
+    identity: Identity,
+}
+
+/// For whom the process connects to itself.
+#[derive(Clone, Debug)]
+pub(crate) enum Identity {
+    /// Anybody, who logs in like any other client.
+    Unknown,
+    /// A user that the process vouches for.
+    #[cfg(feature = "http")]
+    User(Box<[u8]>),
+    /// The master of the server, in this generation of its role.
+    Master(u64),
 }
 
 /// A connection in its worker's runtime.
@@ -64,8 +74,7 @@ pub(crate) struct Arrival {
     pub(crate) peer: Address,
     pub(crate) local: Address,
     pub(crate) admission: Admission,
-    /// The user that the client begins as; none for the default user.
-    pub(crate) user: Option<Box<[u8]>>,
+    pub(crate) identity: Identity,
 }
 
 /// A socket that belongs to no runtime.
@@ -193,16 +202,15 @@ impl Accepted {
     /// Registers the connection with the worker's runtime.
     pub(crate) fn arrive(self) -> io::Result<Arrival> {
         let (stream, peer, local) = self.socket.into_stream(&self.admission.server)?;
-        Ok(Arrival { stream, peer, local, admission: self.admission, user: self.user })
+        Ok(Arrival { stream, peer, local, admission: self.admission, identity: self.identity })
     }
 
     /// Returns a connection of the process with itself.
-    #[cfg(feature = "http")]
     pub(crate) fn within(
         stream: StdStream,
         peer: Address,
         local: Address,
-        user: Option<Box<[u8]>>,
+        identity: Identity,
         mut admission: Admission,
     ) -> Self {
         admission.depart();
@@ -210,7 +218,7 @@ impl Accepted {
         let socket = Socket::Unix(stream, peer, local);
         #[cfg(not(unix))]
         let socket = Socket::Within(stream, peer, local);
-        Self { socket, admission, user }
+        Self { socket, admission, identity }
     }
 }
 
@@ -280,7 +288,8 @@ fn admit(
     }
     let socket = match (index, stream) {
         (0, stream) => {
-            worker.serve(Arrival { stream, peer, local, admission, user: None });
+            let identity = Identity::Unknown;
+            worker.serve(Arrival { stream, peer, local, admission, identity });
             return Ok(());
         }
         (_, Stream::Closed) => return Ok(()),
@@ -293,7 +302,7 @@ fn admit(
         (_, Stream::Unix(stream)) => Socket::Unix(stream.into_std()?, peer, local),
     };
     admission.depart();
-    workers[index].serve(Accepted { socket, admission, user: None });
+    workers[index].serve(Accepted { socket, admission, identity: Identity::Unknown });
     Ok(())
 }
 

@@ -36,7 +36,7 @@ use crate::server::held::Held;
 use crate::server::stream::Stream;
 use crate::server::unfinished::{KeptInput, Unfinished};
 use crate::session::Session;
-use crate::session::client_info::{ClientInfo, READ_BYTES_MAX, Signal};
+use crate::session::client_info::{ClientInfo, Flag, READ_BYTES_MAX, Signal};
 use crate::session::context::Context;
 use crate::session::server_state::ServerState;
 use crate::tls::certificate::user_names;
@@ -216,7 +216,13 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
+    /// Begins to carry out the stream of the server's master.
+    pub(crate) fn carry_out(&self, generation: u64) {
+        self.session.borrow_mut().carry_out(generation);
+    }
+
     /// Logs in the user of `http-token`. Closes the client with the reason if that fails.
+    #[cfg(feature = "http")]
     pub(crate) fn log_in_by_token(&self, user: &[u8], context: &mut Context) {
         let mut session = self.session.borrow_mut();
         if let Err(reason) = session.log_in_by_token(user, context) {
@@ -409,10 +415,15 @@ impl Connection {
     /// Returns whether too many replies are unread to run more requests. The next flush then wakes
     /// the task.
     fn is_throttled(&self) -> bool {
-        let is_throttled = self.output.outbox().bytes() >= UNREAD_REPLY_BYTES_MAX
-            && !self.session.borrow().is_subscribed();
+        let is_throttled =
+            self.output.outbox().bytes() >= UNREAD_REPLY_BYTES_MAX && !self.listens();
         self.throttled.set(is_throttled);
         is_throttled
+    }
+
+    /// Returns whether the client gets messages, or the stream for replicas.
+    fn listens(&self) -> bool {
+        self.session.borrow().is_subscribed() || self.info.is(Flag::Replica)
     }
 
     /// Writes queued bytes, as many as the socket takes.
@@ -502,7 +513,7 @@ impl Connection {
         let session = self.session.borrow();
         let (timeout, limit) = (context.config.timeout, session.output_limit(&context.config));
         let is_idle = !timeout.is_zero() && self.info.idle(now) > timeout;
-        if is_idle && !self.info.is_blocked() && !session.is_subscribed() {
+        if is_idle && !self.info.is_blocked() && !self.listens() && session.master.is_none() {
             context.flush_queue().disconnect(&self.output, Disconnect::Idle);
         }
         let is_stuck = |since: Instant| now.saturating_duration_since(since) > DRAINING_TIME_MAX;
@@ -542,8 +553,9 @@ impl Connection {
             Some(Waiting::Paused(sleep)) => {
                 !self.session.borrow().is_paused() || sleep.as_mut().poll(cx).is_ready()
             }
-            Some(Waiting::ForTime(sleep, _)) => {
+            Some(Waiting::ForTime(sleep, awaited)) => {
                 with_error
+                    || self.session.borrow().has_reached(*awaited)
                     || self.info.is_asked(Signal::Unblock)
                     || sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
             }
@@ -821,7 +833,10 @@ impl Connection {
             Ok(Decoded::Request(used)) => {
                 let parsed = lookup.parse(decoder.request(bytes));
                 match execute::execute(&mut session, context, turn, parsed) {
-                    Flow::Continue => Ran::Done(used),
+                    Flow::Continue => {
+                        session.record_applied(used);
+                        Ran::Done(used)
+                    }
                     Flow::Paused(until) => Ran::HeldBack(Waiting::paused(until)),
                     Flow::WaitForOrder => Ran::HeldBack(Waiting::ForOrder),
                     Flow::Wait(time, awaited) => Ran::Waits(used, Waiting::for_time(time, awaited)),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::accept::{Accepted, Admission, TOO_MANY_CLIENTS};
+use super::accept::{Accepted, Admission, Identity, TOO_MANY_CLIENTS};
 use super::worker::{WorkerHandle, least_busy};
 use crate::address::Address;
 use crate::session::server_state::ServerState;
@@ -26,8 +26,7 @@ pub(super) struct Origin {
     /// The address that `CLIENT LIST` shows.
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
-    /// The user, or none for a client that has not logged in.
-    pub(super) user: Option<Box<[u8]>>,
+    pub(super) identity: Identity,
 }
 
 /// Connects a client to the least busy worker. Returns the text of the refusal if there is no place for
@@ -47,7 +46,7 @@ pub(super) fn connect(
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;
     let ours = LocalStream::from_std(ours)?;
-    worker.serve(Accepted::within(theirs, peer, local, origin.user, admission));
+    worker.serve(Accepted::within(theirs, peer, local, origin.identity, admission));
     Ok(Ok(ours))
 }
 

@@ -8,6 +8,7 @@
 mod draining;
 mod flush;
 mod losses;
+mod replicas;
 mod taps;
 
 use std::cell::{Cell, RefCell};
@@ -42,12 +43,12 @@ use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::ClientOutput;
 use crate::pubsub::order::OrderGuard;
 use crate::pubsub::script_barrier::{Gate, Turn};
-use crate::server::accept::{Accepted, Arrival, PROTECTED, accept, is_protected};
+use crate::server::accept::{Accepted, Arrival, Identity, PROTECTED, accept, is_protected};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
 use crate::server::reload_tls;
 use crate::session::Session;
-use crate::session::client_info::{ClientInfo, ClientSlot, Flag, Signal};
+use crate::session::client_info::{ClientInfo, ClientSlot, Signal};
 use crate::session::context::Context;
 use crate::session::effect::Effect;
 use crate::session::moving::{Endpoints, Move};
@@ -285,6 +286,7 @@ impl Worker {
         let clock = spawn_local(self.clone().watch_time());
         let expiry = spawn_local(self.clone().expire_keys());
         let drains = spawn_local(self.clone().follow_drains());
+        let mut master = None;
         while let Some(task) = queue.recv().await {
             match task {
                 Task::Serve(accepted) => match accepted.arrive() {
@@ -292,7 +294,10 @@ impl Worker {
                     Err(error) => warn!(%error, "cannot serve an accepted connection"),
                 },
                 Task::Keep(sockets) => *self.kept.borrow_mut() = sockets,
-                Task::SetWorkers(all) => *self.all.borrow_mut() = all,
+                Task::SetWorkers(all) => {
+                    *self.all.borrow_mut() = all;
+                    master = Some(spawn_local(self.clone().follow_master()));
+                }
                 Task::CheckPermissions => self.check_permissions(),
                 Task::Survey(survey) => self.answer(&survey),
                 Task::Listen(listener, workers) => {
@@ -314,7 +319,10 @@ impl Worker {
             }
         }
         self.shut_down().await;
-        [flush, inbox, taps, clock, expiry, drains].iter().for_each(JoinHandle::abort);
+        [flush, inbox, taps, clock, expiry, drains]
+            .iter()
+            .chain(&master)
+            .for_each(JoinHandle::abort);
         self.with_order(|context, order| {
             #[cfg(feature = "lua")]
             order.close_inbox_of(self.scripts, &mut context.local);
@@ -376,7 +384,7 @@ impl Worker {
 
     /// Serves a new connection.
     pub(crate) fn serve(self: &Rc<Self>, arrival: Arrival) {
-        let Arrival { stream, peer, local, mut admission, user } = arrival;
+        let Arrival { stream, peer, local, mut admission, identity } = arrival;
         let stats = self.server.broker.stats();
         stats.connections_received.add(1);
         let id = self.server.broker.next_client_id();
@@ -395,10 +403,15 @@ impl Worker {
         let connection = Rc::new(Connection::new(stream, info, output, session, admission));
         entry.insert(connection.clone());
         debug!(client.id = id, client.addr = %connection.info.peer, "client connected");
-        if let Some(user) = user {
-            // Limits that another thread has changed before hold for this login.
-            self.take_settings();
-            connection.log_in_by_token(&user, &mut self.context.borrow_mut());
+        match identity {
+            Identity::Unknown => {}
+            #[cfg(feature = "http")]
+            Identity::User(user) => {
+                // Limits that another thread has changed before hold for this login.
+                self.take_settings();
+                connection.log_in_by_token(&user, &mut self.context.borrow_mut());
+            }
+            Identity::Master(generation) => connection.carry_out(generation),
         }
         if self.shutting_down.get() || self.server.drain.is_under_way() {
             self.context
@@ -464,6 +477,7 @@ impl Worker {
                 self.tend_tls(tick, &config);
                 let now = self.server.uptime();
                 self.with_order(|_, order| order.expire_replay(now));
+                self.tend_replicas(tick, &config);
                 self.tell_occupancy(config.notify_pubsub_events).await;
             }
         }
@@ -510,8 +524,9 @@ impl Worker {
         loop {
             ticks.tick().await;
             self.take_settings();
-            // As in Redis, no key expires while writes are held back.
-            if self.server.pause.holds_back(true).is_some() {
+            // As in Redis, no key expires while writes are held back, or on a replica.
+            if self.server.pause.holds_back(true).is_some() || self.server.replication.is_replica()
+            {
                 continue;
             }
             loop {
@@ -529,6 +544,15 @@ impl Worker {
         }
     }
 
+    pub(super) fn id(&self) -> WorkerId {
+        self.context.borrow().worker()
+    }
+
+    /// Returns all workers of the server.
+    pub(super) fn all(&self) -> Vec<WorkerHandle> {
+        self.all.borrow().clone()
+    }
+
     /// Calls `act` within a turn.
     fn with_turn<R>(
         &self,
@@ -541,7 +565,10 @@ impl Worker {
     }
 
     /// Calls `act` with the order, for housekeeping; returns `None` while a script is late.
-    fn with_order<R>(&self, act: impl FnOnce(&mut Context, &mut OrderGuard<'_>) -> R) -> Option<R> {
+    pub(super) fn with_order<R>(
+        &self,
+        act: impl FnOnce(&mut Context, &mut OrderGuard<'_>) -> R,
+    ) -> Option<R> {
         let mut context = self.context.borrow_mut();
         let result = self.with_turn(&mut context, |context, turn| {
             let mut lock = turn.lock()?;
@@ -565,7 +592,7 @@ impl Worker {
     }
 
     /// Waits until no script is late.
-    async fn idle(&self) {
+    pub(super) async fn idle(&self) {
         poll_fn(|cx| {
             let context = &mut self.context.borrow_mut();
             match self.with_turn(context, |_, turn| turn.is_busy()) {
@@ -603,7 +630,7 @@ impl Worker {
         while bytes > bytes_max
             && let Some((of_client, info)) = clients.pop()
         {
-            if info.is(Flag::NoEvict) {
+            if info.is_exempt() {
                 continue;
             }
             bytes -= of_client;

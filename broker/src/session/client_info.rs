@@ -160,6 +160,10 @@ pub(crate) enum Flag {
     Stranger = 128,
     /// The client that got its invalidations is gone.
     BrokenRedirect = 256,
+    /// Gets the stream for replicas.
+    Replica = 512,
+    /// Carries out the stream of the server's master.
+    Master = 1024,
 }
 
 /// A request of another client to the connection.
@@ -364,6 +368,11 @@ impl ClientInfo {
 
     pub(crate) fn is(&self, flag: Flag) -> bool {
         self.flags.load(Ordering::Relaxed) & flag as u16 != 0
+    }
+
+    /// Returns whether `maxmemory-clients` does not close the client.
+    pub(crate) fn is_exempt(&self) -> bool {
+        [Flag::NoEvict, Flag::Replica, Flag::Master].iter().any(|flag| self.is(*flag))
     }
 
     /// Returns the memory that the client takes, as far as it is counted.

@@ -25,7 +25,7 @@ impl Session {
     /// Reads the user again if users have changed. Disconnects the client if its user is gone or
     /// has lost access to a subscribed channel. Returns whether the session goes on.
     pub(crate) fn refresh_user(&mut self, context: &mut Context) -> bool {
-        if self.users_seen == self.server.users.generation() {
+        if self.users_seen == self.server.users.generation() || self.master.is_some() {
             return true;
         }
         let user = self.present_user();

@@ -24,6 +24,7 @@ use crate::session::client_info::{ClientInfo, ClientRegistry};
 use crate::session::drain::Drain;
 use crate::session::pause::Pause;
 use crate::session::permission_checks::PermissionChecks;
+use crate::session::replication::Replication;
 use crate::session::settings::Settings;
 use crate::session::user_rates::UserRates;
 use crate::tls::Tls;
@@ -55,6 +56,7 @@ pub(crate) struct ServerState {
     pub(crate) handshakes: Arc<Semaphore>,
     /// Handshakes that failed.
     pub(crate) failed_handshakes: FailedHandshakes,
+    pub(crate) replication: Replication,
     /// 40 hexadecimal digits, new at every start: clients forget cached scripts when it changes.
     pub(crate) run_id: String,
     /// Memory that the process had allocated at the start, before clients and keys.
@@ -135,6 +137,7 @@ impl ServerState {
     ) -> Result<Self, String> {
         let ConfigFile { config, others, file, .. } = loaded;
         broker.remember(&config.pubsub_replay);
+        let replication = Replication::new(run_id(), config.replication.master.clone());
         Ok(Self {
             users: Users::new(config.user_sources())?,
             broker: broker.view(),
@@ -154,6 +157,7 @@ impl ServerState {
             tls: Tls::default(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             failed_handshakes: FailedHandshakes::default(),
+            replication,
             run_id: run_id(),
             base_bytes: usize::try_from(allocated_bytes()).unwrap_or(0),
             peak_bytes: AtomicUsize::new(0),
@@ -241,7 +245,8 @@ impl ServerState {
     }
 }
 
-fn run_id() -> String {
+/// Returns the name of a run, or of a stream for replicas.
+pub(crate) fn run_id() -> String {
     use std::hash::BuildHasher;
 
     // A run id must differ between runs and need not be secret.

@@ -17,6 +17,12 @@ pub(crate) enum Silence {
 }
 
 impl Silence {
+    /// Returns that of a client without replies.
+    pub(crate) fn off(output: &ClientOutput) -> Self {
+        output.silent.set(true);
+        Self::All
+    }
+
     /// Prepares for the next command.
     pub(crate) fn after_command(&mut self, output: &ClientOutput) {
         if *self == Self::None {

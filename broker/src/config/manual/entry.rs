@@ -79,7 +79,7 @@ impl Entry {
             });
             names = examples.filter_map(known).collect();
         }
-        let is_older = |name: &str| block.contains(&format!("{name} is an older name"));
+        let is_older = |name: &str| block.contains(&format!(" {name} is an older name"));
         names.extend(directive::all().map(|each| each.name).filter(|name| is_older(name)));
         names.dedup();
         Self { names, pieces }

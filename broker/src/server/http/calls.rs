@@ -29,6 +29,7 @@ use super::words::{WORDS_MAX, Words};
 use super::{Connection, EXPECTED_TOKEN, Sources, has_token};
 use crate::address::Address;
 use crate::config::Config;
+use crate::server::accept::Identity;
 use crate::server::accept::{PROTECTED, is_protected};
 use crate::server::within::{self, Origin};
 
@@ -85,7 +86,8 @@ impl FromRequestParts<Arc<Sources>> for Caller {
                 return Err(Refusal::new(StatusCode::UNAUTHORIZED, NO_LOGIN));
             }
         }
-        Ok(Self { origin: Origin { peer, local, user }, access: access(&config) })
+        let identity = user.map_or(Identity::Unknown, Identity::User);
+        Ok(Self { origin: Origin { peer, local, identity }, access: access(&config) })
     }
 }
 

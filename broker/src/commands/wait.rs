@@ -1,0 +1,87 @@
+//! `WAIT`: waits until replicas have what was changed before.
+
+use super::client::timeout;
+use super::errors::NOT_AN_INTEGER;
+use super::server::or_without_end;
+use super::spec::{Awaited, Outcome};
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{self, Request};
+use crate::pubsub::order::OrderGuard;
+use crate::session::Session;
+use crate::session::context::Context;
+
+/// A client of a replica cannot wait: its master has the replicas.
+const ON_REPLICA: &[u8] = b"ERR WAIT cannot be used with replica instances. Please also note that \
+since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to \
+replicas are just local and are not propagated.";
+
+impl Session {
+    /// `WAIT numreplicas timeout` without the order. Returns `None` if there are replicas to ask.
+    pub(super) fn wait_without_order(&mut self, request: Request<'_>) -> Option<Outcome> {
+        if self.server.replication.is_replica() {
+            return Some(Err(ON_REPLICA.to_vec()).into());
+        }
+        let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER);
+        let time = timeout(request.argument(2));
+        let (replicas, time) = match (replicas, time) {
+            (Ok(replicas), Ok(time)) => (replicas, time),
+            (Err(error), _) => return Some(Err(error.to_vec()).into()),
+            (_, Err(error)) => return Some(Err(error).into()),
+        };
+        if self.server.replication.has_replicas() {
+            return None;
+        }
+        // Without replicas, a client that requires one waits for the whole time.
+        let count = usize::try_from(replicas).unwrap_or(0);
+        let awaited = Awaited::Replicas { count, offset: 0 };
+        Some(match count {
+            0 => self.reached(awaited).into(),
+            _ => Outcome::Wait(or_without_end(time), awaited),
+        })
+    }
+
+    /// `WAIT numreplicas timeout`
+    pub(super) fn wait(
+        &mut self,
+        context: &mut Context,
+        order: &mut OrderGuard<'_>,
+        request: Request<'_>,
+    ) -> Outcome {
+        let count = request::integer(request.argument(1)).unwrap_or(0);
+        let count = usize::try_from(count).unwrap_or(0);
+        let time = match timeout(request.argument(2)) {
+            Ok(time) => time,
+            Err(error) => return Err(error).into(),
+        };
+        let awaited = Awaited::Replicas { count, offset: order.stream_offset() };
+        if self.has_reached(awaited) {
+            return self.reached(awaited).into();
+        }
+        order.ask_replicas(&mut context.local);
+        Outcome::Wait(or_without_end(time), awaited)
+    }
+
+    /// Returns whether there are as many copies as a client waits for. If not, the client is woken when
+    /// there may be.
+    pub(crate) fn has_reached(&self, awaited: Awaited) -> bool {
+        match awaited {
+            Awaited::Replicas { count, offset } => {
+                // Before the count, so that no acknowledgement is missed.
+                self.server.replication.wake_at_ack(&self.info);
+                self.server.replication.acked(offset) >= count
+            }
+            Awaited::AppendOnlyFiles => false,
+        }
+    }
+
+    /// Returns the reply of a command that has waited: the number of copies.
+    pub(crate) fn reached(&self, awaited: Awaited) -> Reply {
+        match awaited {
+            Awaited::Replicas { offset, .. } => {
+                let count = self.server.replication.acked(offset);
+                Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX))
+            }
+            Awaited::AppendOnlyFiles => Reply::Array(vec![Reply::Integer(0), Reply::Integer(0)]),
+        }
+    }
+}
