@@ -24,3 +24,18 @@ impl CommandId {
         usize::from(self.0)
     }
 }
+
+/// Returns 40 hexadecimal digits, which differ each time: the name of a run, or of a stream for replicas.
+pub(crate) fn random_id() -> String {
+    use std::hash::BuildHasher;
+
+    // It need not be secret.
+    let mut bytes = [0; 20];
+    for (index, chunk) in bytes.chunks_mut(8).enumerate() {
+        let seed = foldhash::fast::RandomState::default();
+        let now = std::time::SystemTime::now();
+        let hash = seed.hash_one((index, std::process::id(), now)).to_le_bytes();
+        chunk.copy_from_slice(&hash[..chunk.len()]);
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -31,7 +31,7 @@ pub(crate) use self::database::Entry;
 pub(crate) use self::dump::{Dump, Part};
 pub use self::event::EventClasses;
 pub(crate) use self::event::{Class, Event};
-pub(crate) use self::feed::Feed;
+pub(crate) use self::feed::{Feed, Step};
 pub(crate) use self::float::{Float, Parsed};
 pub(crate) use self::journal::{Counter, Queue, Record};
 pub(crate) use self::load::{LoadError, Loaded, load};
@@ -68,6 +68,10 @@ pub(crate) struct Keyspace {
     /// Whether keys expire on access only (`DEBUG SET-ACTIVE-EXPIRE 0`).
     expires_lazily: bool,
 }
+
+/// Databases that are not in use.
+#[derive(Debug)]
+pub(crate) struct Loading(Vec<Database>);
 
 /// A notification of a change.
 #[derive(Clone, Debug)]
@@ -190,20 +194,53 @@ impl Keyspace {
         self.journal = Some(journal);
     }
 
+    /// Adds a message to the feed, behind the changes before it.
+    pub(crate) fn feed_message(&mut self, command: &[u8], channel: &[u8], payload: &[u8]) {
+        self.settle_feed();
+        if let Some(feed) = &mut self.feed {
+            feed.add_message(command, channel, payload);
+        }
+    }
+
+    /// Takes the commands of the feed; `None` if there are none.
+    pub(crate) fn take_feed(&mut self) -> Option<Vec<u8>> {
+        self.settle_feed();
+        self.feed.as_mut()?.take()
+    }
+
+    fn settle_feed(&mut self) {
+        if let Some(feed) = &mut self.feed {
+            feed.settle(&self.databases);
+        }
+    }
+
+    /// Returns a function that makes databases of keys, without the order.
+    pub(crate) fn builder(&self) -> impl FnOnce(Vec<Loaded>) -> Loading + Send + use<> {
+        let hasher = self.hasher.clone();
+        move |loaded| {
+            let mut databases: Vec<Database> = Vec::new();
+            for Loaded { database, key, entry } in loaded {
+                let index = usize::from(database);
+                if databases.len() <= index {
+                    databases.resize_with(index + 1, || Database::new(hasher.clone()));
+                }
+                databases[index].put(&key, entry);
+            }
+            Loading(databases)
+        }
+    }
+
     /// Replaces all keys by those of another server. Returns the former ones, so that the caller drops
     /// them after it releases the order.
-    pub(crate) fn replace(&mut self, loaded: Vec<Loaded>, now: u64) -> Vec<Database> {
+    pub(crate) fn replace(&mut self, Loading(databases): Loading, now: u64) -> Loading {
         let former = self.flush(None, now);
-        for Loaded { database, key, entry } in loaded {
-            self.open(database);
-            self.databases[usize::from(database)].put(&key, entry);
-        }
+        self.databases = databases;
         let emptied = Database::new(self.hasher.clone());
         for (number, new) in (0..).zip(&self.databases) {
             self.watchers.touch_all(number, &emptied, Some(new), now);
         }
         self.queue_exact_counters();
-        former
+        Loading(former)
     }
 
     /// Returns the keys that were counted up and do not expire.
@@ -339,6 +376,7 @@ impl Keyspace {
     /// Removes all keys of one database or of all. Returns them, so that the caller drops them after
     /// it releases the order.
     pub(crate) fn flush(&mut self, database: Option<u16>, now: u64) -> Vec<Database> {
+        self.settle_feed();
         let mut flushed = Vec::new();
         let all = 0..u16::try_from(self.databases.len()).unwrap_or(u16::MAX);
         for number in all.filter(|number| database.is_none_or(|database| database == *number)) {
@@ -364,6 +402,7 @@ impl Keyspace {
         self.changes += 1;
         let (first, second) = (usize::from(one), usize::from(other));
         if first != second {
+            self.settle_feed();
             let [old, new] = [first, second].map(|index| &self.databases[index]);
             self.watchers.touch_all(one, old, Some(new), now);
             self.watchers.touch_all(other, new, Some(old), now);
@@ -487,12 +526,27 @@ impl Keys<'_> {
             return;
         }
         let database = self.scope.database;
-        let entry = databases[usize::from(database)].get(key);
         if let Some(journal) = journal {
+            let entry = databases[usize::from(database)].get(key);
             journal.record(database, key, entry.and_then(Entry::counter));
         }
-        if let Some(feed) = feed {
-            feed.add_state(database, key, entry);
+        if let Some(feed) = feed.as_mut().filter(|feed| feed.takes(self.scope.finds_expired)) {
+            feed.add_change(database, key);
+        }
+    }
+
+    /// Reports a change of a part of a key, and counts it.
+    pub(crate) fn stepped(&mut self, key: &[u8], step: Step<'_>) {
+        self.keyspace.changes += 1;
+        self.tell_of(key);
+        let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
+        let database = self.scope.database;
+        if let Some(journal) = journal {
+            let entry = databases[usize::from(database)].get(key);
+            journal.record(database, key, entry.and_then(Entry::counter));
+        }
+        if let Some(feed) = feed.as_mut().filter(|feed| feed.takes(self.scope.finds_expired)) {
+            feed.add_step(database, key, step);
         }
     }
 
@@ -524,8 +578,8 @@ impl Keys<'_> {
         self.keyspace.changes += 1;
         self.tell_of(key);
         let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
-        if let Some(feed) = feed {
-            feed.add_increment(self.scope.database, key, increment);
+        if let Some(feed) = feed.as_mut().filter(|feed| feed.takes(self.scope.finds_expired)) {
+            feed.add_step(self.scope.database, key, Step::Increment(increment));
         }
         if let Some(journal) = journal {
             let database = self.scope.database;

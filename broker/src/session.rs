@@ -102,8 +102,8 @@ pub(crate) struct Session {
 /// The stream of a master, which its client carries out.
 #[derive(Debug)]
 pub(crate) struct MasterStream {
-    /// The generation of the server's role.
-    pub(crate) generation: u64,
+    /// The epoch of the link.
+    pub(crate) epoch: u64,
     /// Bytes of a transaction that is not complete.
     pub(crate) unapplied: u64,
 }
@@ -244,8 +244,8 @@ impl Session {
     }
 
     /// Becomes the client that carries out the stream of the server's master.
-    pub(crate) fn carry_out(&mut self, generation: u64) {
-        self.master = Some(MasterStream { generation, unapplied: 0 });
+    pub(crate) fn carry_out(&mut self, epoch: u64) {
+        self.master = Some(MasterStream { epoch, unapplied: 0 });
         self.info.set(Flag::Master, true);
         self.info.set(Flag::Stranger, false);
         self.authenticated = true;
@@ -257,7 +257,7 @@ impl Session {
     /// Returns whether this client carries out the stream of a master that the server has left.
     pub(crate) fn is_outdated(&self) -> bool {
         let master = self.master.as_ref();
-        master.is_some_and(|master| !self.server.replication.is_current(master.generation))
+        master.is_some_and(|master| !self.server.replication.is_current(master.epoch))
     }
 
     /// Records that a request of the master's stream has been carried out.
@@ -265,7 +265,8 @@ impl Session {
         let Some(master) = &mut self.master else { return };
         let is_complete = self.transaction.is_none();
         master.unapplied += bytes as u64;
-        if is_complete && self.server.replication.is_current(master.generation) {
+        let goes_on = self.output.disconnect().is_none();
+        if is_complete && goes_on && self.server.replication.is_current(master.epoch) {
             let database = self.info.counts.database.load(Ordering::Relaxed);
             self.server.replication.apply(std::mem::take(&mut master.unapplied), database);
         }
@@ -274,8 +275,14 @@ impl Session {
     /// Returns whether changes of keys are refused, since they are the master's.
     pub(crate) fn is_read_only(&self, config: &Config) -> bool {
         config.replication.is_read_only
-            && self.master.is_none()
+            && !self.is_of_master()
             && self.server.replication.is_replica()
+    }
+
+    /// Returns whether the client carries out the stream of the server's master, or is a script of it.
+    pub(crate) fn is_of_master(&self) -> bool {
+        let caller = self.script_caller.as_ref();
+        self.master.is_some() || caller.is_some_and(|caller| caller.info.is(Flag::Master))
     }
 
     /// Replies with a protocol error, and ends the session.
@@ -319,7 +326,10 @@ impl Session {
     /// Queues an error reply and counts it.
     pub(crate) fn reply_error(&self, context: &mut Context, error: Vec<u8>) {
         if self.master.is_some() {
+            // The keys are not those of the master, so they are copied again.
             warn!(error = %error.escape_ascii(), "a command of the master has failed");
+            self.server.replication.forget_stream();
+            context.flush_queue().disconnect(&self.output, Disconnect::Protocol);
         }
         self.server.commands.add_error(&error);
         self.reply(context, &Reply::Error(error));
@@ -345,7 +355,7 @@ impl Session {
         let keeps_expired =
             self.server.replication.is_replica() || self.server.pause.holds_back(true).is_some();
         let touches = !info.is(Flag::NoTouch);
-        let finds_expired = self.master.is_some();
+        let finds_expired = self.is_of_master();
         View { database, touches, client: info.id, keeps_expired, finds_expired }
     }
 

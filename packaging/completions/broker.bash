@@ -74,6 +74,12 @@ _broker() {
         --repl-ping-slave-period) : ;;
         --repl-backlog-size) : ;;
         --repl-backlog-ttl) : ;;
+        --min-replicas-to-write) : ;;
+        --min-slaves-to-write) : ;;
+        --min-replicas-max-lag) : ;;
+        --min-slaves-max-lag) : ;;
+        --primaryuser) : ;;
+        --primaryauth) : ;;
         --io-threads) : ;;
         --loglevel) mapfile -t COMPREPLY < <(compgen -W 'debug verbose notice warning nothing' -- "$word") ;;
         --log-format) mapfile -t COMPREPLY < <(compgen -W 'legacy logfmt json' -- "$word") ;;
@@ -92,7 +98,7 @@ _broker() {
         --latency-tracking-info-percentiles) : ;;
         *)
             if [[ $word == -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--bind --port --unixsocket --unixsocketperm --protected-mode --tcp-backlog --tcp-keepalive --timeout --shutdown-drain --maxclients --requirepass --aclfile --acl-pubsub-default --acllog-max-len --user --user-limits --rename-command --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-ca-cert-dir --tls-crl-file --tls-auth-clients --tls-auth-clients-user --tls-protocols --tls-ciphers --tls-ciphersuites --tls-prefer-server-ciphers --tls-session-caching --tls-session-cache-timeout --tls-auto-reload-interval --http-port --http-bind --http-token --http-tls --http-names --client-output-buffer-limit --client-query-buffer-limit --proto-max-bulk-len --maxmemory --maxmemory-clients --tracking-table-max-keys --databases --counters-file --notify-keyspace-events --busy-reply-threshold --lua-time-limit --pubsub-replay --notify-pubsub-events --pubsub-slow-policy --replicaof --slaveof --masteruser --masterauth --replica-priority --slave-priority --replica-announce-ip --slave-announce-ip --replica-announce-port --slave-announce-port --replica-announced --replica-read-only --slave-read-only --replica-serve-stale-data --slave-serve-stale-data --repl-timeout --repl-ping-replica-period --repl-ping-slave-period --repl-backlog-size --repl-backlog-ttl --io-threads --loglevel --log-format --log-timestamp-format --logfile --daemonize --set-proc-title --pidfile --dir --enable-debug-command --enable-protected-configs --slowlog-log-slower-than --slowlog-max-len --latency-monitor-threshold --latency-tracking --latency-tracking-info-percentiles --help --version' -- "$word")
+                mapfile -t COMPREPLY < <(compgen -W '--bind --port --unixsocket --unixsocketperm --protected-mode --tcp-backlog --tcp-keepalive --timeout --shutdown-drain --maxclients --requirepass --aclfile --acl-pubsub-default --acllog-max-len --user --user-limits --rename-command --tls-port --tls-cert-file --tls-key-file --tls-ca-cert-file --tls-ca-cert-dir --tls-crl-file --tls-auth-clients --tls-auth-clients-user --tls-protocols --tls-ciphers --tls-ciphersuites --tls-prefer-server-ciphers --tls-session-caching --tls-session-cache-timeout --tls-auto-reload-interval --http-port --http-bind --http-token --http-tls --http-names --client-output-buffer-limit --client-query-buffer-limit --proto-max-bulk-len --maxmemory --maxmemory-clients --tracking-table-max-keys --databases --counters-file --notify-keyspace-events --busy-reply-threshold --lua-time-limit --pubsub-replay --notify-pubsub-events --pubsub-slow-policy --replicaof --slaveof --masteruser --masterauth --replica-priority --slave-priority --replica-announce-ip --slave-announce-ip --replica-announce-port --slave-announce-port --replica-announced --replica-read-only --slave-read-only --replica-serve-stale-data --slave-serve-stale-data --repl-timeout --repl-ping-replica-period --repl-ping-slave-period --repl-backlog-size --repl-backlog-ttl --min-replicas-to-write --min-slaves-to-write --min-replicas-max-lag --min-slaves-max-lag --primaryuser --primaryauth --io-threads --loglevel --log-format --log-timestamp-format --logfile --daemonize --set-proc-title --pidfile --dir --enable-debug-command --enable-protected-configs --slowlog-log-slower-than --slowlog-max-len --latency-monitor-threshold --latency-tracking --latency-tracking-info-percentiles --help --version' -- "$word")
             else
                 mapfile -t COMPREPLY < <(compgen -f -- "$word")
                 if ((COMP_CWORD == 1)); then

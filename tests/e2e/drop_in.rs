@@ -227,8 +227,8 @@ async fn systemd_is_notified_of_start_and_stop() {
 async fn settings_with_a_promise_of_security_or_other_servers_are_refused() {
     for (arguments, expected) in [
         (
-            &["--tls-replication", "yes"][..],
-            "'tls-replication' is refused: the connection to a master would be plain",
+            &["--tls-replication", "yes", "--replicaof", "127.0.0.1", "1"][..],
+            "'tls-replication' is refused: a connection to a master would be plain",
         ),
         (&["--cluster-enabled", "yes"], "'cluster-enabled' is refused: there is no cluster"),
         (&["--loadmodule", "/x.so"], "'loadmodule' is refused: modules cannot be loaded"),

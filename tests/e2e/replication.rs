@@ -170,10 +170,11 @@ async fn a_key_expires_on_a_replica_when_it_does_on_its_master() {
     client.command(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]).await;
     client.command(&["SET", "k", "v", "PX", "1"]).await;
     let mut there = pair.replica.client().await;
-    eventually(async || there.command(&["EXISTS", "k"]).await.integer() == 0).await;
-    // Nobody finds it, and it is there until the master removes it.
     eventually(async || there.command(&["DBSIZE"]).await.integer() == 1).await;
-    client.command(&["GET", "k"]).await;
+    // Nobody finds it, and it is there until the master removes it.
+    eventually(async || there.command(&["EXISTS", "k"]).await.integer() == 0).await;
+    assert_eq!(there.command(&["DBSIZE"]).await.integer(), 1);
+    eventually(async || client.command(&["EXISTS", "k"]).await.integer() == 0).await;
     eventually(async || there.command(&["DBSIZE"]).await.integer() == 0).await;
 }
 
@@ -383,6 +384,246 @@ async fn odd_requests_for_the_stream_get_a_copy_or_an_error() {
     assert_eq!(refused, error("ERR Command not allowed inside a transaction"));
 }
 
+/// A key with the number of a link that was closed for good is not in the next stream.
+#[tokio::test]
+async fn a_stream_that_was_closed_does_not_go_on() {
+    let pair = pair(&["--repl-backlog-ttl", "1"], &[]).await;
+    let mut client = pair.master.client().await;
+    client.command(&["SET", "a", "1"]).await;
+    pair.agree().await;
+    pair.network.set(Fault::Closed);
+    pair.network.cut();
+    eventually(async || info(&mut client, "repl_backlog_active").await == "0").await;
+    client.command(&["SET", "a", "2"]).await;
+    pair.network.set(Fault::None);
+    pair.linked().await;
+    pair.agree().await;
+    assert_eq!(info(&mut client, "sync_full").await, "2");
+}
+
+#[tokio::test]
+async fn a_replica_of_a_replica_copies_what_that_has_copied() {
+    let middle = pair(&[], &[]).await;
+    let of = |server: &Server| format!("127.0.0.1 {}", server.port());
+    let last = Server::ours(&["--replicaof", &of(&middle.replica)]).await;
+    middle.master.client().await.command(&["SET", "old", "1"]).await;
+    let mut there = last.client().await;
+    let get = |key| ["GET", key];
+    let has = async |there: &mut Client, key, value: &str| {
+        eventually_within(SLOW_DEADLINE, async || {
+            there.command(&get(key)).await.value() == &Value::from(value)
+        })
+        .await;
+    };
+    has(&mut there, "old", "1").await;
+    let other = server(&[]).await;
+    other.client().await.command(&["SET", "new", "2"]).await;
+    let port = other.port().to_string();
+    middle.replica.client().await.command(&["REPLICAOF", "127.0.0.1", &port]).await;
+    has(&mut there, "new", "2").await;
+    assert_eq!(there.command(&get("old")).await, harness::null());
+    // What is published in the middle stays there.
+    let mut ann = last.client().await;
+    ann.subscribe(&["news"]).await;
+    let mut at_middle = middle.replica.client().await;
+    assert_eq!(at_middle.publish("news", "local").await, 0);
+    assert_eq!(other.client().await.publish("news", "from the master").await, 0);
+    ann.expect_message("news", "from the master").await;
+}
+
+#[tokio::test]
+async fn a_late_script_holds_the_stream_back() {
+    let pair = pair(&[], &["--busy-reply-threshold", "50"]).await;
+    let mut client = pair.master.client().await;
+    client.command(&["SELECT", "1"]).await;
+    let mut busy = pair.replica.client().await;
+    busy.send(&["EVAL", "while true do end", "0"]).await;
+    let mut there = pair.replica.client().await;
+    eventually(async || there.command(&["PING"]).await.text().starts_with("BUSY")).await;
+    for _ in 0..5 {
+        client.command(&["INCR", "n"]).await;
+    }
+    assert_eq!(client.command(&["WAIT", "1", "100"]).await.integer(), 0);
+    assert_eq!(there.command(&["SCRIPT", "KILL"]).await, ok());
+    pair.agree().await;
+    assert_eq!(client.command(&["WAIT", "1", "20000"]).await.integer(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_does_not_count_for_the_limit_of_a_replica() {
+    let limit = ["--client-output-buffer-limit", "replica", "1mb", "0", "0"];
+    let master = server(&limit).await;
+    let mut client = master.client().await;
+    for number in 0..200 {
+        let key = format!("key {number}");
+        client.command(&["SET", &key, &"x".repeat(60_000)]).await;
+    }
+    let network = harness::Proxy::to(master.port()).await;
+    let of = format!("127.0.0.1 {}", network.port());
+    let replica = Server::ours(&["--replicaof", &of]).await;
+    let pair = Replicated { master, network, replica };
+    eventually_within(SLOW_DEADLINE, async || {
+        client.publish("news", "m").await;
+        info(&mut pair.replica.client().await, "master_link_status").await == "up"
+    })
+    .await;
+    pair.agree().await;
+    assert_eq!(info(&mut client, "sync_full").await, "1");
+    // What the replica does not read counts, as for any client.
+    let mut lazy = pair.master.client().await;
+    lazy.send(&["PSYNC", "?", "-1"]).await;
+    read_copy(&mut lazy).await;
+    eventually_within(SLOW_DEADLINE, async || {
+        client.publish("news", "x".repeat(100_000)).await;
+        let list = client.command(&["CLIENT", "LIST", "TYPE", "replica"]).await;
+        list.text().lines().count() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn counters_leap_whatever_the_last_master_was() {
+    let pair = pair(&[], &[]).await;
+    let mut client = pair.master.client().await;
+    client.command(&["INCR", "n"]).await;
+    assert_eq!(client.command(&["WAIT", "1", "20000"]).await.integer(), 1);
+    let nowhere = harness::free_port().to_string();
+    for server in [&pair.replica, &pair.master] {
+        let mut there = server.client().await;
+        assert_eq!(there.command(&["REPLICAOF", "127.0.0.1", &nowhere]).await, ok());
+        assert_eq!(there.command(&["REPLICAOF", "NO", "ONE"]).await, ok());
+        let number = there.command(&["INCR", "n"]).await.integer();
+        assert!(number > 10_000_000, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_server_keeps_the_link_to_its_master() {
+    let pair = pair(&[], &["--maxclients", "3"]).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        clients.push(pair.replica.client().await);
+    }
+    pair.network.cut();
+    let there = &mut clients[0];
+    eventually_within(SLOW_DEADLINE, async || info(there, "master_link_status").await == "down")
+        .await;
+    eventually_within(SLOW_DEADLINE, async || info(there, "master_link_status").await == "up")
+        .await;
+}
+
+#[tokio::test]
+async fn a_master_without_enough_replicas_refuses_changes() {
+    let pair = pair(&[], &[]).await;
+    let mut client = pair.master.client().await;
+    assert_eq!(client.command(&["CONFIG", "SET", "min-slaves-to-write", "1"]).await, ok());
+    eventually(async || !client.command(&["SET", "k", "v"]).await.is_error()).await;
+    assert_eq!(info(&mut client, "min_slaves_good_slaves").await, "1");
+    assert_eq!(client.command(&["CONFIG", "SET", "min-replicas-to-write", "2"]).await, ok());
+    let refused = "NOREPLICAS Not enough good replicas to write.";
+    assert_eq!(client.command(&["SET", "k", "v"]).await, error(refused));
+    let script = client.command(&["EVAL", "return redis.call('SET', 'k', 'w')", "0"]).await;
+    assert!(script.text().contains(refused), "{script:?}");
+    assert_eq!(client.command(&["GET", "k"]).await, Value::from("v"));
+    assert_eq!(client.publish("news", "m").await, 0);
+}
+
+#[tokio::test]
+async fn a_client_does_not_wait_for_replicas_of_a_replica() {
+    let server = server(&[]).await;
+    let mut waiting = server.client().await;
+    waiting.send(&["WAIT", "1", "0"]).await;
+    let mut client = server.client().await;
+    eventually(async || info(&mut client, "blocked_clients").await == "1").await;
+    client.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let ended = "UNBLOCKED force unblock from blocking operation, instance state changed \
+        (master -> replica?)";
+    assert_eq!(waiting.read_reply().await, error(ended));
+}
+
+const HANDSHAKE: &[u8] = b"+PONG\r\n+OK\r\n+OK\r\n";
+const EMPTY_COPY: &[u8] = b"$18\r\nREDIS0011\xff\0\0\0\0\0\0\0\0";
+
+/// Returns the port of a master that answers the first replica with these bytes, and then waits until it
+/// has gone.
+fn fake_master(answer: Vec<u8>) -> u16 {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the replica");
+        let _ = stream.write_all(&answer);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    port
+}
+
+/// Returns a replica of a master with this stream behind an empty copy.
+async fn follower(stream: &[&[&str]], arguments: &[&str]) -> Server {
+    let requests: Vec<Vec<u8>> = stream.iter().map(|words| harness::request(words)).collect();
+    let line = b"+FULLRESYNC 0123456789012345678901234567890123456789 7\r\n";
+    let answer = [HANDSHAKE, line, EMPTY_COPY, &requests.concat()].concat();
+    let of = format!("127.0.0.1 {}", fake_master(answer));
+    Server::ours(&[arguments, &["--replicaof", &of]].concat()).await
+}
+
+/// A master may send what no client may, and what would make a client wait.
+#[tokio::test]
+async fn the_stream_of_a_master_goes_on_whatever_it_has() {
+    let rules = ["--user", "default on nopass ~none &none +info +get +client"];
+    let stream: &[&[&str]] = &[
+        // It is over on this machine, and not on that of the master.
+        &["SET", "k", "v", "PXAT", "1"],
+        &["PEXPIREAT", "k", "99999999999999"],
+        &["EVAL", "return redis.call('SET', 'by script', '1')", "0"],
+        &["WAIT", "1", "0"],
+        &["WAITAOF", "0", "1", "0"],
+        &["CLIENT", "KILL", "TYPE", "pubsub"],
+        &["SUBSCRIBE", "c"],
+        &["SET", "none", "end"],
+    ];
+    let replica = follower(stream, &rules).await;
+    let mut client = replica.client().await;
+    client.command(&["AUTH", "default", ""]).await;
+    let bytes: usize = stream.iter().map(|words| harness::request(words).len()).sum();
+    let applied = (7 + bytes).to_string();
+    eventually(async || info(&mut client, "slave_repl_offset").await == applied).await;
+    assert_eq!(client.command(&["GET", "none"]).await, Value::from("end"));
+    let keys = info(&mut client, "db0").await;
+    assert!(keys.starts_with("keys=3,expires=1,"), "{keys}");
+}
+
+/// A stream that cannot be carried out is no stream of a copy.
+#[tokio::test]
+async fn a_stream_that_fails_is_left() {
+    for words in [&["SELECT", "9"][..], &["RPUSH", "k", "v"], &["INCR", "text"]] {
+        let stream: &[&[&str]] = &[&["SET", "text", "x"], words, &["SET", "behind", "1"]];
+        let replica = follower(stream, &["--databases", "4"]).await;
+        eventually(async || replica.stdout().contains("a command of the master has failed")).await;
+        let mut client = replica.client().await;
+        eventually(async || info(&mut client, "master_link_status").await == "down").await;
+        assert_eq!(client.command(&["GET", "behind"]).await, harness::null(), "{words:?}");
+        let role = client.command(&["ROLE"]).await;
+        assert_eq!(role.items()[4], Value::from(-1), "it does not ask for the rest");
+    }
+}
+
+/// Returns the port of a master that sends these bytes to the first replica, and no more.
+fn short_master(answer: &'static [u8]) -> u16 {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("the replica");
+        let _ = stream.write_all(answer);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    port
+}
+
 /// A master that sends anything but Redis' protocol is left, with the reason in the log.
 #[tokio::test]
 async fn a_master_that_sends_anything_is_left() {
@@ -398,25 +639,18 @@ async fn a_master_that_sends_anything_is_left() {
             b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC a 1\r\n$99999999999999\r\nREDIS0011",
             "the master has closed the connection",
         ),
-        (b"+PONG\r\n+OK\r\n+OK\r\n+CONTINUE\r\n", "no link to the master"),
+        (
+            b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC a 18446744073709551615\r\n",
+            "the master answers PSYNC with",
+        ),
+        (b"+PONG\r\n+OK\r\n+OK\r\n+CONTINUE\r\n", "the master has closed the connection"),
     ] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let of = format!("127.0.0.1 {}", listener.local_addr().expect("bound").port());
-        let fake = std::thread::spawn(move || {
-            use std::io::{Read, Write};
-
-            let (mut stream, _) = listener.accept().expect("the replica");
-            let _ = stream.write_all(answer);
-            // Until the replica has sent what it would.
-            let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(300)));
-            let _ = stream.read_to_end(&mut Vec::new());
-        });
+        let of = format!("127.0.0.1 {}", short_master(answer));
         let replica = Server::ours(&["--replicaof", &of]).await;
         eventually_within(SLOW_DEADLINE, async || replica.stdout().contains(reason)).await;
         let mut client = replica.client().await;
         assert_eq!(info(&mut client, "master_link_status").await, "down");
         assert_eq!(client.command(&["REPLICAOF", "NO", "ONE"]).await, ok());
         assert_eq!(client.command(&["SET", "k", "v"]).await, ok());
-        fake.join().expect("it ends");
     }
 }

@@ -111,13 +111,15 @@ async fn a_master_with_a_list_cannot_be_followed() {
         there.command(&["GET", "k"]).await.value() == &Value::from("v")
     })
     .await;
-    // Later as well, in the stream.
+    // Later as well, in the stream: the next copy then has the list.
+    let refusals = || replica.stdout().matches("it has the key queue of type list").count();
+    let before = refusals();
     client.command(&["RPUSH", "queue", "1"]).await;
-    eventually_within(SLOW_DEADLINE, async || {
-        let role = there.command(&["ROLE"]).await;
-        role.items()[3].text() != "connected"
-    })
-    .await;
+    client.command(&["SET", "k", "w"]).await;
+    eventually_within(SLOW_DEADLINE, async || refusals() > before).await;
+    let role = there.command(&["ROLE"]).await;
+    assert_ne!(role.items()[3].text(), "connected");
+    assert_eq!(there.command(&["GET", "k"]).await, Value::from("v"));
 }
 
 /// Waits for the acknowledgement of one replica.

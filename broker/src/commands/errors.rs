@@ -6,6 +6,8 @@ use crate::protocol::request::Request;
 /// The text of an error reply.
 pub(crate) type CommandError = Vec<u8>;
 
+/// Of a change with fewer replicas than `min-replicas-to-write`.
+pub(crate) const NO_REPLICAS: &[u8] = b"NOREPLICAS Not enough good replicas to write.";
 /// Of a change on a replica.
 pub(crate) const READ_ONLY: &[u8] = b"READONLY You can't write against a read only replica.";
 /// Of a request on a replica that has lost its master, if it serves no old data.

@@ -10,14 +10,16 @@
 use std::time::{Duration, Instant};
 
 use super::errors::{
-    BUSY, CommandError, LOST_COUNTERS, MASTER_DOWN, OUT_OF_MEMORY, READ_ONLY, discarded_because,
-    not_while_subscribed, unknown_command, unknown_subcommand, wrong_number_of_arguments,
+    BUSY, CommandError, LOST_COUNTERS, MASTER_DOWN, NO_REPLICAS, OUT_OF_MEMORY, READ_ONLY,
+    discarded_because, not_while_subscribed, unknown_command, unknown_subcommand,
+    wrong_number_of_arguments,
 };
 use super::lookup::{Found, Parsed};
 use super::permissions::check_permission;
 use super::spec::{Awaited, Early, Flag, Outcome, Run, Spec};
 use super::user_limits::Moment;
 use super::{Answer, debug, monitor, transaction, user_limits};
+use crate::config::Config;
 use crate::keyspace::Keys;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::Protocol;
@@ -66,6 +68,10 @@ pub(crate) fn execute(
     if session.is_outdated() {
         context.flush_queue().disconnect(&session.output, Disconnect::Killed);
         return Flow::Continue;
+    }
+    if session.master.is_some() && turn.is_busy() {
+        // As in Redis, the stream waits until a late script ends.
+        return Flow::WaitForOrder;
     }
     if session.is_paused()
         && let Some(until) = paused_until(session, parsed)
@@ -181,13 +187,16 @@ fn check(
         (Run::Exec, Some(transaction)) => transaction.has_writes(),
         _ => spec.has(Flag::Write),
     };
-    if is_change && session.server.broker.has_lost_counters() {
-        return Err(LOST_COUNTERS.to_vec());
+    if is_change {
+        session.check_change(config)?;
     }
-    if is_change && session.is_read_only(config) {
-        return Err(READ_ONLY.to_vec());
+    if session.info.is(crate::session::client_info::Flag::Replica)
+        && (is_change || spec.has(Flag::Readonly))
+    {
+        return Err(b"ERR Replica can't interact with the keyspace".to_vec());
     }
     if session.output.protocol.get() == Protocol::Resp2
+        && session.master.is_none()
         && session.is_subscribed()
         && !spec.has(Flag::WhileSubscribed)
     {
@@ -215,11 +224,6 @@ fn reject(
     error: CommandError,
 ) {
     let is = |name: &[u8]| request.argument(0).eq_ignore_ascii_case(name);
-    if session.master.is_some() && found.command().is_none() {
-        // The master has keys that this server cannot hold, so it is no copy.
-        session.reply_error(context, error);
-        return context.flush_queue().disconnect(&session.output, Disconnect::Protocol);
-    }
     if is(b"host:") || is(b"post") {
         // A web page may make a browser send a form with commands in it.
         tracing::warn!(client.addr = %session.info.peer, "client closed: it sent an HTTP request");
@@ -516,6 +520,8 @@ fn answer(
             let reply = reply(session, context, &report, request);
             session.reply(context, &reply);
         }
+        // The stream of a master goes on.
+        Outcome::Wait(..) if session.master.is_some() => {}
         Outcome::Wait(time, awaited) => return Flow::Wait(time, awaited),
         Outcome::WaitForMove => return Flow::WaitForMove,
         Outcome::WaitForEnds => return Flow::WaitForEnds,
@@ -581,6 +587,26 @@ impl Timer {
 }
 
 impl Session {
+    /// Checks whether keys may be changed now, in Redis' order.
+    pub(super) fn check_change(&self, config: &Config) -> Result<(), CommandError> {
+        if self.is_of_master() {
+            return Ok(());
+        }
+        if self.server.broker.has_lost_counters() {
+            return Err(LOST_COUNTERS.to_vec());
+        }
+        let replication = &config.replication;
+        let wanted = replication.good_replicas_min;
+        let is_master = !self.server.replication.is_replica();
+        if wanted > 0
+            && is_master
+            && self.server.replication.good_replicas(replication.lag_max) < wanted
+        {
+            return Err(NO_REPLICAS.to_vec());
+        }
+        if self.is_read_only(config) { Err(READ_ONLY.to_vec()) } else { Ok(()) }
+    }
+
     /// Ends a request whose reply is queued: prepares `CLIENT REPLY` for the next one.
     pub(crate) fn end_request(&mut self) {
         self.silence.after_command(&self.output);
@@ -610,6 +636,7 @@ impl Session {
         self.leave_all(context, order);
         self.stop_monitoring(context, order);
         self.stop_replicating(context, order);
+        self.server.replication.forget_waiting(self.info.id);
         self.unwatch(order);
         self.leave_tracking(order);
         end_command(context, order);

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::errors::{CommandError, NOT_AN_INTEGER, shown};
-use crate::keyspace::{AccessMode, Class, Entry, Keys};
+use crate::keyspace::{AccessMode, Class, Entry, Keys, Step};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 
@@ -96,7 +96,7 @@ fn expire_at(
     match u64::try_from(deadline) {
         Ok(deadline) if deadline > keys.scope.now || keys.scope.finds_expired => {
             keys.set_deadline(key, Some(deadline));
-            keys.changed(key);
+            keys.stepped(key, Step::Deadline(Some(deadline)));
             keys.notify(Class::Generic, "expire", key);
         }
         _ => {
@@ -116,7 +116,7 @@ pub(crate) fn persist(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
         return Ok(Reply::Integer(0));
     }
     keys.set_deadline(key, None);
-    keys.changed(key);
+    keys.stepped(key, Step::Deadline(None));
     keys.notify(Class::Generic, "persist", key);
     Ok(Reply::Integer(1))
 }

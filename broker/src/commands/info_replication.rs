@@ -17,11 +17,16 @@ pub(super) fn describe(server: &ServerState, config: &Config, text: &mut String)
     }
     let replicas = server.replication.replicas();
     lines.line("connected_slaves", replicas.len());
+    let settings = &config.replication;
+    if settings.good_replicas_min > 0 {
+        let good = server.replication.good_replicas(settings.lag_max);
+        lines.line("min_slaves_good_slaves", good);
+    }
     for (number, replica) in replicas.iter().enumerate() {
-        let lag = if replica.sends_acks { replica.acked_at.elapsed().as_secs() } else { 0 };
+        let (state, lag) = (replica.state(), replica.lag().as_secs());
         let _ = write!(
             lines.0,
-            "slave{number}:ip={},port={},state=online,offset={},lag={lag}\r\n",
+            "slave{number}:ip={},port={},state={state},offset={},lag={lag}\r\n",
             replica.ip, replica.port, replica.acked
         );
     }
@@ -54,11 +59,15 @@ fn describe_link(server: &ServerState, config: &Config, master: &MasterAddress, 
 /// Writes the state of the stream: that of the master which a replica follows, or the server's own.
 fn describe_stream(server: &ServerState, config: &Config, lines: &mut Lines) {
     let replication = &server.replication;
-    let followed = replication.is_replica().then(|| replication.link().stream).flatten();
+    // A replica without replicas has no stream of its own, and shows that of its master.
+    let is_followed = replication.is_replica() && server.broker.backlog_bytes().is_none();
+    let followed = is_followed.then(|| replication.link().stream).flatten();
     let offset = match followed {
         Some(_) => replication.applied(),
         None => server.broker.stream_offset(),
     };
+    let id = followed.unwrap_or_else(|| server.broker.stream_id());
+    let id = if id.is_empty() { server.run_id.clone() } else { id };
     let backlog = server.broker.backlog_bytes();
     let bytes = backlog.unwrap_or(0) as u64;
     let first = match bytes {
@@ -66,7 +75,7 @@ fn describe_stream(server: &ServerState, config: &Config, lines: &mut Lines) {
         bytes => server.broker.stream_offset() - bytes + 1,
     };
     lines.line("master_failover_state", "no-failover");
-    lines.line("master_replid", followed.unwrap_or_else(|| replication.id()));
+    lines.line("master_replid", id);
     lines.line("master_replid2", "0000000000000000000000000000000000000000");
     lines.line("master_repl_offset", offset);
     lines.line("second_repl_offset", -1);

@@ -185,18 +185,21 @@ impl Metrics {
         let replicas = server.replication.replicas();
         let name = "redis_connected_slave_offset_bytes";
         self.head(name, Kind::Gauge, "Bytes of the stream that a replica has acknowledged.");
-        for Replica { ip, port, acked, .. } in &replicas {
-            let port = port.to_string();
-            let labels = [("slave_ip", &**ip), ("slave_port", &*port), ("slave_state", "online")];
-            self.value(name, &labels, acked);
+        for replica in &replicas {
+            self.of_replica(name, replica, replica.acked);
         }
         let name = "redis_connected_slave_lag_seconds";
         self.head(name, Kind::Gauge, "Time since a replica has last acknowledged.");
-        for Replica { ip, port, acked_at, .. } in &replicas {
-            let port = port.to_string();
-            let labels = [("slave_ip", &**ip), ("slave_port", &*port), ("slave_state", "online")];
-            self.value(name, &labels, acked_at.elapsed().as_secs());
+        for replica in &replicas {
+            self.of_replica(name, replica, replica.lag().as_secs());
         }
+    }
+
+    fn of_replica(&mut self, name: &str, replica: &Replica, value: u64) {
+        let port = replica.port.to_string();
+        let labels =
+            [("slave_ip", &*replica.ip), ("slave_port", &*port), ("slave_state", replica.state())];
+        self.value(name, &labels, value);
     }
 
     fn commands(&mut self, lines: &[(&str, &str)]) {

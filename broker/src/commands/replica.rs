@@ -3,8 +3,6 @@
 //! A replica gets a copy of all keys and then the stream of changes and messages. Both begin at the same
 //! point of the order, so nothing is missing and nothing comes twice.
 
-use std::time::Instant;
-
 use resp::words;
 use tracing::info;
 
@@ -29,6 +27,17 @@ pub(crate) const COUNTERS_CAPABILITY: &[u8] = b"broker-counters";
 /// Redis' longest address.
 const ADDRESS_BYTES_MAX: usize = 255;
 
+/// A client that becomes a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follower {
+    /// With a copy of all keys.
+    New,
+    /// With the rest of a stream that it knows.
+    Returned,
+    /// With a copy, and without acknowledgements.
+    Silent,
+}
+
 impl Session {
     /// `REPLCONF option value [option value ...]`
     pub(crate) fn replconf(&mut self, context: &mut Context, request: Request<'_>) -> Outcome {
@@ -44,7 +53,9 @@ impl Session {
                 }
                 return Outcome::Replied;
             }
-            if option.eq_ignore_ascii_case(b"getack") && !self.runs_transaction {
+            if option.eq_ignore_ascii_case(b"getack")
+                && (self.master.is_some() || !self.runs_transaction)
+            {
                 if self.master.is_some() {
                     self.acknowledge(context);
                 }
@@ -68,7 +79,9 @@ impl Session {
                 return Err(format!("{text} {} bytes", value.len()).into_bytes());
             }
             b"ip-address" => {
-                self.replica.ip = Some(String::from_utf8_lossy(value).into_owned());
+                // A line of INFO holds it.
+                let ip = String::from_utf8_lossy(value);
+                self.replica.ip = Some(ip.chars().filter(|each| !each.is_control()).collect());
             }
             b"capa" => {
                 self.replica.knows_eof |= value.eq_ignore_ascii_case(b"eof");
@@ -114,7 +127,7 @@ impl Session {
         }
         if !options.wants_dump {
             self.push_copy(context, order, &[]);
-            return self.replicate(context, order, false, true);
+            return self.replicate(context, order, Follower::Silent);
         }
         let now = order.now();
         let dump = match options.leaves_out_keys {
@@ -142,13 +155,11 @@ impl Session {
         let Some(from) = request::integer(request.argument(2)) else {
             return Err(NOT_AN_INTEGER.to_vec()).into();
         };
-        let id = self.server.replication.id();
-        order.open_stream(context.config.replication.backlog_bytes);
+        self.open_stream(context, order);
+        let id = order.stream_id().to_owned();
         // A replica asks for the byte behind those that it has.
         let known = from.checked_sub(1).and_then(|offset| u64::try_from(offset).ok());
-        let rest = known
-            .filter(|_| request.argument(1) == id.as_bytes())
-            .and_then(|offset| order.stream_since(offset));
+        let rest = known.and_then(|offset| order.stream_since(request.argument(1), offset));
         let syncs = &self.server.replication.syncs;
         match rest {
             Some(rest) => {
@@ -159,7 +170,7 @@ impl Session {
                     out.extend_from_slice(line.as_bytes());
                     out.extend_from_slice(&rest);
                 });
-                self.replicate(context, order, true, false)
+                self.replicate(context, order, Follower::Returned)
             }
             None => {
                 if known.is_some() {
@@ -167,9 +178,14 @@ impl Session {
                 }
                 let line = format!("+FULLRESYNC {id} {}\r\n", order.stream_offset());
                 self.push_copy(context, order, line.as_bytes());
-                self.replicate(context, order, true, true)
+                self.replicate(context, order, Follower::New)
             }
         }
+    }
+
+    fn open_stream(&self, context: &Context, order: &mut OrderGuard<'_>) {
+        order.open_stream(self.server.replication.is_replica());
+        order.limit_backlog(context.config.replication.backlog_bytes);
     }
 
     /// Returns the reply to a client that may not become a replica now.
@@ -187,7 +203,7 @@ impl Session {
     /// Queues a line and a copy of all keys, behind which the stream begins.
     fn push_copy(&self, context: &mut Context, order: &mut OrderGuard<'_>, line: &[u8]) {
         self.server.replication.syncs.full.add(1);
-        order.open_stream(context.config.replication.backlog_bytes);
+        self.open_stream(context, order);
         let now = order.now();
         let dump = order.keyspace().dump(now, self.replica.knows_counters);
         let limit = OutputLimit::default();
@@ -200,14 +216,16 @@ impl Session {
         &mut self,
         context: &mut Context,
         order: &mut OrderGuard<'_>,
-        sends_acks: bool,
-        is_new: bool,
+        follower: Follower,
     ) -> Outcome {
         let ip = match (&self.replica.ip, &self.info.peer) {
             (Some(ip), _) => ip.clone(),
             (None, Address::Tcp(peer)) => peer.ip().to_string(),
             (None, Address::Unix(_)) => "127.0.0.1".to_owned(),
         };
+        // The stream has no place for other messages.
+        self.leave_all(context, order);
+        self.stop_monitoring(context, order);
         self.info.set(Flag::Replica, true);
         self.output.replicates.set(true);
         self.silence = Silence::off(&self.output);
@@ -216,11 +234,12 @@ impl Session {
             ip,
             port: self.replica.port,
             acked: 0,
-            acked_at: Instant::now(),
-            sends_acks,
+            acked_at: None,
+            sends_acks: follower != Follower::Silent,
         });
-        order.join_stream(&mut context.local, &self.output, is_new);
-        info!(client.id = self.info.id, client.addr = %self.info.peer, is_new, "replica connected");
+        order.join_stream(&mut context.local, &self.output, follower != Follower::Returned);
+        let (id, peer) = (self.info.id, &self.info.peer);
+        info!(client.id = id, client.addr = %peer, ?follower, "replica connected");
         Outcome::Replied
     }
 

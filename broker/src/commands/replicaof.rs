@@ -2,24 +2,29 @@
 
 use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use super::Answer;
 use crate::config::replication::MasterAddress;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
+use crate::pubsub::View;
 use crate::pubsub::order::OrderGuard;
 use crate::session::Session;
 use crate::session::client_info::Flag;
 use crate::session::context::Context;
-use crate::session::replication::Link;
-use crate::session::server_state::run_id;
+use crate::session::replication::Replica;
 
-/// A promoted replica continues so far above the last numbers of counted keys that it knows. A lost
-/// master may have given out more than it has sent.
-const LEAP: i64 = 1_000_000;
-/// And so much further for each millisecond since it has heard of its master: no server counts faster.
+/// A promoted replica continues so far above the last numbers of counted keys that it has. A lost master
+/// may have given out more than it has sent: by default at most what `client-output-buffer-limit` allows
+/// of a stream that counts by one, which is less.
+const LEAP: i64 = 10_000_000;
+/// And so much further for each millisecond since the replica was known to have all: no server counts
+/// faster by one.
 const LEAP_OF_MILLISECOND: i64 = 10_000;
+
+const PLAIN_LINK: &[u8] = b"ERR the connection to a master would be plain, and the settings have \
+    'tls-replication yes'";
 
 impl Session {
     /// `REPLICAOF host port` or `REPLICAOF NO ONE`
@@ -49,9 +54,22 @@ impl Session {
             return Ok(Reply::Simple("OK Already connected to specified master".into()));
         }
         info!(host = master.host, port, "this server becomes a replica");
+        if self.wants_tls_of_master() {
+            return Err(PLAIN_LINK.to_vec());
+        }
         self.set_master(Some(master.clone()));
+        self.server.broker.set_read_only(true);
         self.server.replication.follow(master);
+        // They get what the new master has, once it is here.
+        order.close_stream();
+        self.server.replication.close_replicas();
         Ok(Reply::ok())
+    }
+
+    /// Returns whether the settings want an encrypted link, which there is none.
+    fn wants_tls_of_master(&self) -> bool {
+        let wanted = self.server.settings.other("tls-replication");
+        wanted.is_some_and(|words| words.iter().any(|word| word.eq_ignore_ascii_case(b"yes")))
     }
 
     /// Changes the setting, for `CONFIG GET` and `CONFIG REWRITE`.
@@ -64,18 +82,16 @@ impl Session {
     /// Makes the server a master.
     fn promote(&self, context: &mut Context, order: &mut OrderGuard<'_>) {
         let replication = &self.server.replication;
-        let link = replication.promote(run_id());
+        let known_at = replication.promote();
+        self.server.broker.set_read_only(false);
         order.raise_stream_offset(replication.applied());
+        order.rename_stream(false);
         replication.close_replicas();
         let counted = order.keyspace().counted();
-        let Some(distance) = leap(&link, Instant::now()) else {
-            return warn!(
-                "this server becomes a master without a copy of its former master's keys"
-            );
-        };
+        let distance = leap(known_at, Instant::now());
         info!(counters = counted.len(), distance, "this server becomes a master");
         for (database, key) in counted {
-            let view = crate::pubsub::View { database, ..self.view() };
+            let view = View { database, ..self.view() };
             // A number at the end of its range stays.
             let _ = order.keys(view, &context.config).add_number(&key, distance);
         }
@@ -85,7 +101,8 @@ impl Session {
     pub(super) fn role(&self) -> Reply {
         let replication = &self.server.replication;
         let Some(master) = replication.master() else {
-            let replicas = replication.replicas().into_iter().map(|replica| {
+            let online = replication.replicas().into_iter().filter(Replica::is_online);
+            let replicas = online.map(|replica| {
                 let words = [replica.ip, replica.port.to_string(), replica.acked.to_string()];
                 Reply::Array(words.iter().map(Reply::bulk).collect())
             });
@@ -111,12 +128,11 @@ impl Session {
     }
 }
 
-/// Returns how far counted keys leap at a promotion; `None` if there was no copy of the master's keys.
-fn leap(link: &Link, now: Instant) -> Option<i64> {
-    link.stream.as_ref()?;
-    let silence = now.saturating_duration_since(link.last_read).as_millis();
-    let silence = i64::try_from(silence).unwrap_or(i64::MAX);
-    Some(silence.saturating_mul(LEAP_OF_MILLISECOND).saturating_add(LEAP))
+/// Returns how far counted keys leap at a promotion.
+fn leap(known_at: Instant, now: Instant) -> i64 {
+    let since = now.saturating_duration_since(known_at).as_millis();
+    let since = i64::try_from(since).unwrap_or(i64::MAX);
+    since.saturating_mul(LEAP_OF_MILLISECOND).saturating_add(LEAP)
 }
 
 #[cfg(test)]
@@ -124,15 +140,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::session::replication::Phase;
 
     #[test]
     fn a_long_silence_makes_a_long_leap() {
-        let last_read = Instant::now();
-        let link = |stream| Link { phase: Phase::Sync, down_since: last_read, last_read, stream };
-        let after = |seconds| last_read + Duration::from_secs(seconds);
-        assert_eq!(leap(&link(None), after(1)), None);
-        assert_eq!(leap(&link(Some("a".to_owned())), last_read), Some(1_000_000));
-        assert_eq!(leap(&link(Some("a".to_owned())), after(2)), Some(21_000_000));
+        let known_at = Instant::now();
+        assert_eq!(leap(known_at, known_at), 10_000_000);
+        assert_eq!(leap(known_at, known_at + Duration::from_secs(2)), 30_000_000);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use tracing::{debug, info, warn};
 
-use super::errors::{LOST_COUNTERS, OUT_OF_MEMORY, READ_ONLY};
+use super::errors::OUT_OF_MEMORY;
 use super::execute::run_held;
 use super::lookup::{Lookup, Parsed};
 use super::permissions::{self, incident, permission, record_refusal};
@@ -143,7 +143,8 @@ impl CommandClient {
         if spec.has(Flag::Noscript) && !self.session.server.scripts.allows_everything() {
             return Err(b"ERR This Redis command is not allowed from script".to_vec());
         }
-        if !self.session.user.may_do_everything() && !spec.has(Flag::NoAuth) {
+        let is_free = self.session.is_of_master() || self.session.user.may_do_everything();
+        if !is_free && !spec.has(Flag::NoAuth) {
             permission(&self.session.user, spec, request)
                 .map_err(|denied| self.refused(spec, &denied))?;
         }
@@ -153,11 +154,8 @@ impl CommandClient {
         if running.is_read_only && spec.pauses_with_writes() {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
         }
-        if spec.has(Flag::Write) && self.session.server.broker.has_lost_counters() {
-            return Err(LOST_COUNTERS.to_vec());
-        }
-        if spec.has(Flag::Write) && self.session.is_read_only(config) {
-            return Err(READ_ONLY.to_vec());
+        if spec.has(Flag::Write) {
+            self.session.check_change(config)?;
         }
         let has_written = running.world.run().has_written();
         if running.lacks_memory && spec.has(Flag::Denyoom) && !has_written {

@@ -3,7 +3,7 @@
 use super::Answer;
 use super::errors::{CommandError, NOT_AN_INTEGER, SYNTAX_ERROR};
 use super::expiry::{Given, Unit};
-use crate::keyspace::{AccessMode, Class, Entry, Keys, Value};
+use crate::keyspace::{AccessMode, Class, Entry, Keys, Step, Value};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::message::SHARED_BYTES_MIN;
@@ -98,13 +98,13 @@ pub(crate) fn getex(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
                 keys.notify(Class::Generic, "del", key);
             } else {
                 keys.set_deadline(key, Some(deadline));
-                keys.changed(key);
+                keys.stepped(key, Step::Deadline(Some(deadline)));
                 keys.notify(Class::Generic, "expire", key);
             }
         }
         None if options.persists && deadline.is_some() => {
             keys.set_deadline(key, None);
-            keys.changed(key);
+            keys.stepped(key, Step::Deadline(None));
             keys.notify(Class::Generic, "persist", key);
         }
         None => {}
@@ -152,7 +152,7 @@ pub(crate) fn append(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
             text.len()
         }
     };
-    keys.changed(key);
+    keys.stepped(key, Step::Append(text));
     keys.notify(Class::Text, "append", key);
     Ok(Reply::integer(length))
 }
@@ -204,7 +204,7 @@ pub(crate) fn setrange(keys: &mut Keys<'_>, request: Request<'_>) -> Answer {
         keys.insert(key, Value::new(b""));
     }
     keys.change(key, |value| value.set_range(offset, text));
-    keys.changed(key);
+    keys.stepped(key, Step::Overwrite(offset, text));
     keys.notify(Class::Text, "setrange", key);
     Ok(Reply::integer(length.unwrap_or(0).max(offset + text.len())))
 }

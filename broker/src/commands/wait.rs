@@ -15,9 +15,16 @@ const ON_REPLICA: &[u8] = b"ERR WAIT cannot be used with replica instances. Plea
 since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to \
 replicas are just local and are not propagated.";
 
+/// Of a client that waits while the server becomes a replica.
+const ROLE_CHANGED: &str = "UNBLOCKED force unblock from blocking operation, instance state changed \
+    (master -> replica?)";
+
 impl Session {
     /// `WAIT numreplicas timeout` without the order. Returns `None` if there are replicas to ask.
     pub(super) fn wait_without_order(&mut self, request: Request<'_>) -> Option<Outcome> {
+        if self.is_of_master() {
+            return Some(Reply::Integer(0).into());
+        }
         if self.server.replication.is_replica() {
             return Some(Err(ON_REPLICA.to_vec()).into());
         }
@@ -54,7 +61,8 @@ impl Session {
             Err(error) => return Err(error).into(),
         };
         let awaited = Awaited::Replicas { count, offset: order.stream_offset() };
-        if self.has_reached(awaited) {
+        let cannot_wait = self.runs_transaction || self.script_caller.is_some();
+        if cannot_wait || self.has_reached(awaited) {
             return self.reached(awaited).into();
         }
         order.ask_replicas(&mut context.local);
@@ -66,9 +74,14 @@ impl Session {
     pub(crate) fn has_reached(&self, awaited: Awaited) -> bool {
         match awaited {
             Awaited::Replicas { count, offset } => {
-                // Before the count, so that no acknowledgement is missed.
-                self.server.replication.wake_at_ack(&self.info);
-                self.server.replication.acked(offset) >= count
+                let replication = &self.server.replication;
+                let is_over = || replication.is_replica() || replication.acked(offset) >= count;
+                if is_over() {
+                    return true;
+                }
+                replication.wake_at_ack(&self.info);
+                // Once more, so that no acknowledgement is missed.
+                is_over()
             }
             Awaited::AppendOnlyFiles => false,
         }
@@ -77,7 +90,11 @@ impl Session {
     /// Returns the reply of a command that has waited: the number of copies.
     pub(crate) fn reached(&self, awaited: Awaited) -> Reply {
         match awaited {
+            Awaited::Replicas { .. } if self.server.replication.is_replica() => {
+                Reply::error(ROLE_CHANGED)
+            }
             Awaited::Replicas { offset, .. } => {
+                self.server.replication.forget_waiting(self.info.id);
                 let count = self.server.replication.acked(offset);
                 Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX))
             }

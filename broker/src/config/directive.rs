@@ -117,6 +117,9 @@ impl Directive {
             name if name.contains("slave") => {
                 find(name.replace("slave", "replica").as_bytes()).unwrap_or(self)
             }
+            name if name.starts_with("primary") => {
+                find(name.replace("primary", "master").as_bytes()).unwrap_or(self)
+            }
             _ => self,
         }
     }

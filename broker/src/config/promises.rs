@@ -53,7 +53,6 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "lua-enable-insecure-api", harmless: &["no"], verdict: Warn, consequence: "scripts do not find the insecure functions" },
     Promise { name: "max-new-tls-connections-per-cycle", harmless: &["1"], verdict: Warn, consequence: "each thread makes one step of a TLS handshake in a turn" },
     Promise { name: "maxmemory-policy", harmless: &["noeviction"], verdict: Warn, consequence: "no key is evicted: above maxmemory, writes fail with OOM" },
-    Promise { name: "min-replicas-to-write", harmless: &["0"], verdict: Warn, consequence: "writes are accepted without replicas" },
     Promise { name: "mptcp", harmless: &["no"], verdict: Warn, consequence: "connections use plain TCP" },
     Promise { name: "oom-score-adj", harmless: &["no"], verdict: Warn, consequence: "the OOM score of the process does not change; set OOMScoreAdjust= in its systemd unit" },
     Promise { name: "rdma-port", harmless: &["0"], verdict: Warn, consequence: "there is no RDMA listener" },
@@ -62,7 +61,7 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "syslog-enabled", harmless: &["no"], verdict: Warn, consequence: "the log goes to logfile or standard output only" },
     Promise { name: "tls-cluster", harmless: &["no"], verdict: Warn, consequence: "there is no cluster, so this protects nothing" },
     Promise { name: "tls-key-file-pass", harmless: &[""], verdict: Refuse, consequence: "keys with a password cannot be read; write the key without one by 'openssl pkey -in OLD -out NEW', and remove the line" },
-    Promise { name: "tls-replication", harmless: &["no"], verdict: Refuse, consequence: "the connection to a master would be plain; remove the line, or encrypt it by a tunnel" },
+    Promise { name: "tls-replication", harmless: &["no"], verdict: Warn, consequence: "a connection to a master would be plain, so replicaof is refused; encrypt it by a tunnel" },
     Promise { name: "unixsocketgroup", harmless: &[""], verdict: Warn, consequence: "the socket file keeps the group of the process" },
 ];
 

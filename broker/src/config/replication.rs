@@ -37,6 +37,10 @@ pub struct ReplicationSettings {
     pub is_read_only: bool,
     /// Whether a replica without its master serves the keys that it has.
     pub serves_stale_data: bool,
+    /// A master refuses changes with fewer replicas than this that have acknowledged within `lag_max`.
+    pub good_replicas_min: usize,
+    /// The longest time since the acknowledgement of a replica that counts.
+    pub lag_max: Duration,
     /// A master or a replica that is silent for this time is taken for lost.
     pub timeout: Duration,
     /// The interval in which a master sends `PING` to its replicas.
@@ -59,6 +63,8 @@ impl Default for ReplicationSettings {
             is_announced: true,
             is_read_only: true,
             serves_stale_data: true,
+            good_replicas_min: 0,
+            lag_max: Duration::from_secs(10),
             timeout: Duration::from_secs(60),
             ping_interval: Duration::from_secs(10),
             backlog_bytes: 1024 * 1024,

@@ -275,4 +275,45 @@ mod tests {
         assert_eq!((&*n.key, n.entry.counter(), n.entry.is_counted), (&b"n"[..], Some(7), true));
         assert_eq!(load(&of(body), 9, 16, false).unwrap().len(), 1);
     }
+
+    #[test]
+    fn a_dump_is_read_as_it_was() {
+        let mut keyspace = crate::keyspace::Keyspace::default();
+        let counted = |key: &[u8], number| {
+            let mut entry = Entry::new(Value::Integer(number), 0);
+            entry.is_counted = true;
+            Loaded { database: 3, key: key.into(), entry }
+        };
+        let mut text = Entry::new(Value::new(&[7; 70_000]), 0);
+        text.set_deadline(Some(99));
+        let text = Loaded { database: 0, key: b"text"[..].into(), entry: text };
+        let loading = keyspace.builder()(vec![text, counted(b"n", 5)]);
+        drop(keyspace.replace(loading, 0));
+        let mut copy = Vec::new();
+        for part in keyspace.dump(9, true).into_parts() {
+            match part {
+                crate::keyspace::Part::Copied(bytes) => copy.extend_from_slice(&bytes),
+                crate::keyspace::Part::Shared(bytes) => copy.extend_from_slice(&bytes),
+            }
+        }
+        let loaded = load(&copy, 9, 16, true).unwrap();
+        let [text, n] = &loaded[..] else { panic!("{loaded:?}") };
+        assert_eq!((text.entry.value.len(), text.entry.deadline()), (70_000, Some(99)));
+        assert_eq!((n.database, n.entry.counter(), n.entry.is_counted), (3, Some(5), true));
+        // However it is cut off, it is an error and no panic.
+        for end in 0..copy.len().min(200) {
+            assert!(load(&copy[..end], 9, 16, true).is_err(), "{end}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_copy_or_an_error(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        ) {
+            let _ = load(&of(&bytes), 0, 16, false);
+            let compressed = [&b"\x00\x01k\xc3\x40\x80\x60\x00"[..], &bytes].concat();
+            let _ = load(&of(&compressed), 0, 16, false);
+        }
+    }
 }

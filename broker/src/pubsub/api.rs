@@ -259,7 +259,7 @@ impl OrderGuard<'_> {
         let receivers = fanout.receivers();
         after.payloads.extend(fanout.published);
         if self.is_observed() {
-            self.feed_message(content);
+            self.feed_message(content, false);
             self.send_feed(after);
             self.observe(content, receivers, None, after);
         }

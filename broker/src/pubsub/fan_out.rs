@@ -77,8 +77,8 @@ impl OrderGuard<'_> {
         if self.is_observed() {
             let publisher = publisher();
             // Replicas publish notifications of their own.
-            if publisher.is_some() {
-                self.feed_message(content);
+            if let Some(publisher) = &publisher {
+                self.feed_message(content, publisher.is_master());
             }
             self.observe(content, fanout.receivers, publisher, &mut local.after_release);
         }

@@ -173,6 +173,8 @@ impl FlushQueue {
                 }
             }
         }
+        // Nor does it count when the stream follows.
+        output.outbox.borrow_mut().exempt();
     }
 
     /// Queues a frame that the client gets even with `CLIENT REPLY OFF`.

@@ -50,7 +50,7 @@ impl OrderGuard<'_> {
             keeps_expired,
             finds_expired,
             databases: config.databases,
-            value_bytes_max: config.proto_max_bulk_len,
+            value_bytes_max: if finds_expired { usize::MAX } else { config.proto_max_bulk_len },
         }
     }
 

@@ -1,6 +1,8 @@
 //! Messages with numbers. The counter is a key with the name of the channel. Programs in this
 //! process and clients, which use a script, share that counter.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -9,15 +11,22 @@ use super::message::{ChannelKind, Content};
 use super::order::{AfterRelease, OrderGuard};
 use crate::keyspace::{AccessMode, EventClasses, Notification, Scope};
 
-/// The key with the name of the channel cannot be incremented.
+/// The reason why the key with the name of the channel is not incremented.
 ///
 /// ```
-/// let error = broker::NumberError;
+/// let error = broker::NumberError::NotANumber;
 /// assert_eq!(error.to_string(), "value is not an integer or out of range");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("value is not an integer or out of range")]
-pub struct NumberError;
+#[non_exhaustive]
+pub enum NumberError {
+    /// It holds something other than a number from 0, or the highest number.
+    #[error("value is not an integer or out of range")]
+    NotANumber,
+    /// The server is a replica, so the numbers are its master's.
+    #[error("You can't write against a read only replica.")]
+    ReadOnly,
+}
 
 impl Broker {
     /// Publishes `before`, the channel's next number and `after` as one message, and returns the
@@ -79,7 +88,7 @@ impl Broker {
     /// # Ok::<(), broker::NumberError>(())
     /// ```
     pub fn raise_number(&self, channel: impl AsRef<[u8]>, number: u64) -> Result<(), NumberError> {
-        let number = i64::try_from(number).map_err(|_| NumberError)?;
+        let number = i64::try_from(number).map_err(|_| NumberError::NotANumber)?;
         let missing = |old: i64| number.saturating_sub(old).max(0);
         self.with_order(|order, after| order.raise(channel.as_ref(), missing, after))?;
         self.shared.write_counters();
@@ -95,19 +104,25 @@ impl OrderGuard<'_> {
         increment: impl FnOnce(i64) -> i64,
         after: &mut AfterRelease,
     ) -> Result<u64, NumberError> {
+        if self.shared.is_read_only.load(Ordering::Acquire) {
+            return Err(NumberError::ReadOnly);
+        }
         let scope = scope(self.now());
         let mut keys = self.order.keyspace.keys(scope);
         let known = keys.get(channel, AccessMode::Write).map(|entry| entry.value.integer());
-        let old = known.unwrap_or(Some(0)).filter(|old| *old >= 0).ok_or(NumberError)?;
+        let old =
+            known.unwrap_or(Some(0)).filter(|old| *old >= 0).ok_or(NumberError::NotANumber)?;
         let new = match increment(old) {
             0 => old,
-            increment => keys.add_number(channel, increment).map_err(|_| NumberError)?,
+            increment => {
+                keys.add_number(channel, increment).map_err(|_| NumberError::NotANumber)?
+            }
         };
         self.order.keyspace.end_command();
         self.send_feed(after);
         self.record_keys();
         self.invalidate_elsewhere(after);
-        u64::try_from(new).map_err(|_| NumberError)
+        u64::try_from(new).map_err(|_| NumberError::NotANumber)
     }
 
     /// Hands invalidations to the workers of the clients that cache the key.

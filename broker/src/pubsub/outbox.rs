@@ -27,6 +27,8 @@ pub(crate) struct Outbox {
     blocks: Option<Box<ReplyBlocks>>,
     /// Whether a frame may extend over several chunks.
     has_parts: bool,
+    /// Bytes at the front that do not count for limits.
+    exempt: usize,
 }
 
 /// What happens to a frame of an outbox.
@@ -91,6 +93,11 @@ impl Outbox {
     pub(crate) fn push_part(&mut self, part: Bytes) -> usize {
         self.has_parts = true;
         self.push_shared(part)
+    }
+
+    /// Makes all bytes so far not count for limits.
+    pub(crate) fn exempt(&mut self) {
+        self.exempt = self.bytes;
     }
 
     /// Visits the whole frames, the oldest first, and removes those that `judge` picks. Frames that are
@@ -193,7 +200,7 @@ impl Outbox {
 
     /// Returns the unwritten bytes as Redis counts them for limits.
     pub(crate) fn counted_bytes(&self) -> usize {
-        self.blocks.as_ref().map_or(0, |blocks| blocks.bytes())
+        self.blocks.as_ref().map_or(0, |blocks| blocks.bytes()).saturating_sub(self.exempt)
     }
 
     /// Returns the blocks that Redis would have for the unwritten bytes.
@@ -234,6 +241,7 @@ impl Outbox {
     pub(crate) fn advance(&mut self, count: usize, pool: &mut Pool) {
         self.bytes -= count;
         self.written += count;
+        self.exempt = self.exempt.saturating_sub(count);
         if let Some(blocks) = &mut self.blocks {
             blocks.advance(count);
             if blocks.is_empty() {
@@ -261,6 +269,7 @@ impl Outbox {
         self.written = 0;
         self.blocks = None;
         self.has_parts = false;
+        self.exempt = 0;
         self.chunks = VecDeque::new();
         pool.give(std::mem::take(&mut self.tail));
     }
@@ -279,7 +288,7 @@ impl Outbox {
     fn count_in_blocks(&mut self, before: usize, added: usize) -> usize {
         let blocks = self.blocks.get_or_insert_default();
         blocks.push(before, added);
-        blocks.bytes()
+        blocks.bytes().saturating_sub(self.exempt)
     }
 
     /// Returns the tail to append to.

@@ -2,7 +2,7 @@
 
 #![cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only scripts stop the world"))]
 
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use super::message::ChannelKind;
@@ -29,6 +29,8 @@ pub(super) struct Shared {
     /// Changes of keys since the start, readable without the order.
     pub(super) changes: AtomicU64,
     pub(super) replica_stream: StreamFigures,
+    /// Whether the keys are those of a master, so that programs in this process must not change them.
+    pub(super) is_read_only: AtomicBool,
     pub(super) counters: OnceLock<CountersFile>,
     pub(super) barrier: Arc<ScriptBarrier>,
 }

@@ -29,6 +29,9 @@ pub(super) struct Tapped {
 /// A client that publishes. It is described by the thread that decodes, not by the publisher's.
 pub(crate) trait Publisher: fmt::Debug + Send + Sync {
     fn describe(&self) -> PublisherNames;
+
+    /// Returns whether it carries out the stream of the server's master.
+    fn is_master(&self) -> bool;
 }
 
 /// The names of a client.
@@ -99,6 +102,10 @@ mod tests {
     struct Web1;
 
     impl Publisher for Web1 {
+        fn is_master(&self) -> bool {
+            false
+        }
+
         fn describe(&self) -> PublisherNames {
             PublisherNames {
                 id: 7,

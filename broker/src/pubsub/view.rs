@@ -66,6 +66,16 @@ impl BrokerView {
         self.shared.changes.load(Ordering::Relaxed)
     }
 
+    /// Returns the name of the stream for replicas; empty before the first replica.
+    pub(crate) fn stream_id(&self) -> String {
+        self.shared.replica_stream.id.lock().clone()
+    }
+
+    /// Records whether this server is a replica, for programs in this process.
+    pub(crate) fn set_read_only(&self, is: bool) {
+        self.shared.is_read_only.store(is, Ordering::Release);
+    }
+
     /// Returns the bytes of the stream for replicas so far.
     pub(crate) fn stream_offset(&self) -> u64 {
         self.shared.replica_stream.offset.load(Ordering::Relaxed)

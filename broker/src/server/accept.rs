@@ -63,7 +63,7 @@ pub(crate) enum Identity {
     /// A user that the process vouches for.
     #[cfg(feature = "http")]
     User(Box<[u8]>),
-    /// The master of the server, in this generation of its role.
+    /// The master of the server, with the epoch of the link.
     Master(u64),
 }
 

@@ -217,8 +217,8 @@ impl Connection {
     }
 
     /// Begins to carry out the stream of the server's master.
-    pub(crate) fn carry_out(&self, generation: u64) {
-        self.session.borrow_mut().carry_out(generation);
+    pub(crate) fn carry_out(&self, epoch: u64) {
+        self.session.borrow_mut().carry_out(epoch);
     }
 
     /// Logs in the user of `http-token`. Closes the client with the reason if that fails.
@@ -643,7 +643,9 @@ impl Connection {
                 let Unfinished { bytes, decoder, .. } = &mut *request;
                 match self.run(decoder, bytes, lookup, context, turn) {
                     Ran::Incomplete => {
-                        if request.memory() > context.config.client_query_buffer_limit {
+                        let is_limited = self.session.borrow().master.is_none();
+                        if is_limited && request.memory() > context.config.client_query_buffer_limit
+                        {
                             context
                                 .flush_queue()
                                 .disconnect(&self.output, Disconnect::RequestTooBig);
@@ -840,8 +842,11 @@ impl Connection {
                     Flow::Paused(until) => Ran::HeldBack(Waiting::paused(until)),
                     Flow::WaitForOrder => Ran::HeldBack(Waiting::ForOrder),
                     Flow::Wait(time, awaited) => Ran::Waits(used, Waiting::for_time(time, awaited)),
+                    Flow::WaitForEnds => {
+                        session.record_applied(used);
+                        Ran::Waits(used, Waiting::ForEnds)
+                    }
                     Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
-                    Flow::WaitForEnds => Ran::Waits(used, Waiting::ForEnds),
                     Flow::WaitForSurvey => Ran::Waits(used, Waiting::ForSurvey),
                     #[cfg(feature = "lua")]
                     Flow::WaitForScript => Ran::Waits(used, Waiting::ForScript),

@@ -5,9 +5,12 @@
 //! of any client, and messages reach the subscribers here.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -19,16 +22,29 @@ use super::within::{self, LocalStream, Origin};
 use super::worker::Worker;
 use crate::config::replication::MasterAddress;
 use crate::ids::WorkerId;
-use crate::keyspace::{Loaded, load};
+use crate::keyspace::{LoadError, load};
 use crate::observe::clock::since_1970;
 use crate::protocol::request::encode;
-use crate::session::replication::{Phase, Role};
+use crate::pubsub::order::OrderGuard;
+use crate::session::client_info::Flag;
+use crate::session::context::Context;
+use crate::session::replication::Phase;
 
 /// The pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause before another attempt to copy keys that cannot be used.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The interval of acknowledgements, as in Redis.
 const ACK_INTERVAL: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 64 * 1024;
+
+/// Shows the master once a second that this server is busy with the copy.
+async fn show_life(socket: &mut MasterSocket) -> Result<Infallible, LinkError> {
+    loop {
+        sleep(PAUSE).await;
+        socket.show_life().await?;
+    }
+}
 
 impl Worker {
     /// Keeps the link to the master while the server is a replica.
@@ -38,7 +54,7 @@ impl Worker {
         }
         let mut roles = self.server.replication.roles();
         loop {
-            let Role { generation, master } = roles.borrow_and_update().clone();
+            let master = roles.borrow_and_update().master.clone();
             let Some(master) = master else {
                 if roles.changed().await.is_err() {
                     return;
@@ -49,53 +65,74 @@ impl Worker {
                 // First, so that a link that was left takes no further step.
                 biased;
                 changed = roles.changed() => if changed.is_err() { return },
-                _ = self.keep_link(&master, generation) => {}
+                _ = self.keep_link(&master) => {}
             }
         }
     }
 
-    async fn keep_link(&self, master: &MasterAddress, generation: u64) -> Infallible {
-        let replication = &self.server.replication;
+    async fn keep_link(&self, master: &MasterAddress) -> Infallible {
+        let (replication, host, port) = (&self.server.replication, &*master.host, master.port);
+        // Two servers that follow each other refuse each other, as in Redis. For this a replica of this
+        // server must know that it has lost its master.
+        let mut pause = if replication.has_replicas() { PAUSE } else { Duration::ZERO };
         loop {
-            info!("connecting to the master {}:{}", master.host, master.port);
-            replication.set_phase(Phase::Connecting);
-            let Err(error) = self.link(master, generation).await;
-            warn!(%error, "no link to the master {}:{}", master.host, master.port);
-            replication.set_phase(Phase::Connect);
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            info!(host, port, "connecting to the master");
+            let epoch = replication.begin_link();
+            let Err(error) = self.link(master, epoch).await;
+            warn!(%error, host, port, "no link to the master");
+            replication.set_phase(epoch, Phase::Connect);
+            pause = match error {
+                // Each attempt costs the master a copy of its keys.
+                LinkError::Copy(_) => (pause * 2).clamp(PAUSE, PAUSE_MAX),
+                _ => PAUSE,
+            };
         }
     }
 
     /// Links until an error.
-    async fn link(&self, master: &MasterAddress, generation: u64) -> Result<Infallible, LinkError> {
+    async fn link(&self, master: &MasterAddress, epoch: u64) -> Result<Infallible, LinkError> {
         let config = self.server.settings.get();
         let (settings, replication) = (&config.replication, &self.server.replication);
         let mut socket = MasterSocket::connect(master, settings.timeout).await?;
         let (peer, local) = socket.addresses()?;
         socket.introduce(settings, self.announced_port(settings.announced_port)).await?;
+        // What it carries out must be over before the offset is read.
+        self.former_client_gone().await;
         let known = replication.link().stream;
         let known = known.as_deref().map(|stream| (stream, replication.applied()));
+        let asked = Instant::now();
         match socket.ask_for_stream(known).await? {
             Answer::Full { stream, offset } => {
-                replication.set_phase(Phase::Sync);
+                replication.set_phase(epoch, Phase::Sync);
                 let copy = socket.read_copy().await?;
                 let bytes = copy.len();
-                let loaded = self.read_copy(copy).await?;
-                let keys = loaded.len();
-                self.take_over(loaded, &stream, offset, generation).await;
+                let reading = self.take_over(copy, &stream, offset, asked, epoch);
+                let showing = show_life(&mut socket);
+                let keys = tokio::select! {
+                    keys = reading => keys?,
+                    ended = showing => match ended? {},
+                };
                 info!(keys, bytes, "the keys of the master are copied");
             }
             Answer::Continue { stream } => {
-                let (before, offset) = known.ok_or(LinkError::Closed)?;
-                replication.set_stream(stream.unwrap_or_else(|| before.to_owned()), offset);
+                known.ok_or(LinkError::Closed)?;
+                replication.continue_stream(epoch, stream);
                 info!("the stream of the master goes on");
             }
         }
-        let origin = Origin { peer, local, identity: Identity::Master(generation) };
+        let origin = Origin { peer, local, identity: Identity::Master(epoch) };
         let client = within::connect(&self.server, &self.all(), origin)?;
         let client = client.map_err(|text| LinkError::NoPlace(within::reason(text)))?;
-        replication.set_phase(Phase::Connected);
-        self.relay(socket, client, settings.timeout).await
+        replication.set_phase(epoch, Phase::Connected);
+        self.relay(socket, client, epoch).await
+    }
+
+    /// Ends the client that has carried out the stream of a former link.
+    async fn former_client_gone(&self) {
+        let clients = &self.server.clients;
+        let former = clients.close_all(Flag::Master);
+        poll_fn(|cx| clients.poll_gone(&former, cx)).await;
     }
 
     /// Returns the port by which the master is to know this server.
@@ -106,34 +143,51 @@ impl Worker {
         ports.into_iter().find(|port| *port != 0).unwrap_or(0)
     }
 
-    /// Reads a copy on another thread, since it may be large.
-    async fn read_copy(&self, copy: Vec<u8>) -> Result<Vec<Loaded>, LinkError> {
+    /// Reads a copy, and replaces all keys by it. Returns the number of keys.
+    async fn take_over(
+        &self,
+        copy: BytesMut,
+        stream: &str,
+        offset: u64,
+        asked: Instant,
+        epoch: u64,
+    ) -> Result<usize, LinkError> {
+        let replication = &self.server.replication;
         let databases = self.server.settings.get().databases;
         let now = u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX);
-        let read = spawn_blocking(move || load(&copy, now, databases, true)).await;
-        Ok(read.map_err(std::io::Error::other)??)
+        let build = self.when_idle(|_, order| order.keyspace().builder()).await;
+        // On another thread, since it may be large.
+        let read = spawn_blocking(move || {
+            let loaded = load(&copy, now, databases, true)?;
+            drop(copy);
+            let keys = loaded.len();
+            Ok::<_, LoadError>((build(loaded), keys))
+        });
+        let (loading, keys) = read.await.map_err(io::Error::other)??;
+        let mut loading = Some(loading);
+        let former = self
+            .when_idle(|context, order| {
+                let loading = loading.take().filter(|_| replication.is_current(epoch))?;
+                // Replicas of this one have other keys now.
+                order.close_stream();
+                replication.close_replicas();
+                let now = order.now();
+                let former = order.keyspace().replace(loading, now);
+                order.end_command(&mut context.local, context.config.notify_keyspace_events);
+                replication.begin_stream(stream.to_owned(), offset, asked);
+                Some(former)
+            })
+            .await;
+        drop(spawn_blocking(move || drop(former)));
+        Ok(keys)
     }
 
-    /// Replaces all keys by those of the master.
-    async fn take_over(&self, loaded: Vec<Loaded>, stream: &str, offset: u64, generation: u64) {
-        let replication = &self.server.replication;
-        let mut loaded = Some(loaded);
+    /// Calls `act` with the order, once no script is late.
+    async fn when_idle<R>(&self, mut act: impl FnMut(&mut Context, &mut OrderGuard<'_>) -> R) -> R {
         loop {
             self.idle().await;
-            let former = self.with_order(|context, order| {
-                let loaded = loaded.take().filter(|_| replication.is_current(generation))?;
-                // Replicas of this one have other keys now.
-                replication.close_replicas();
-                order.close_stream();
-                let now = order.now();
-                let former = order.keyspace().replace(loaded, now);
-                order.end_command(&mut context.local, context.config.notify_keyspace_events);
-                replication.begin_stream(stream.to_owned(), offset);
-                Some(former)
-            });
-            // Dropped here, since it takes time and the order is free.
-            if former.is_some() {
-                return;
+            if let Some(result) = self.with_order(&mut act) {
+                return result;
             }
         }
     }
@@ -143,10 +197,11 @@ impl Worker {
         &self,
         socket: MasterSocket,
         client: LocalStream,
-        time: Duration,
+        epoch: u64,
     ) -> Result<Infallible, LinkError> {
         let replication = &self.server.replication;
         let MasterSocket { stream, mut buffer, .. } = socket;
+        replication.record_read(epoch, buffer.len());
         let (mut from_master, mut to_master) = stream.into_split();
         let (mut from_client, mut to_client) = client.into_split();
         let forward = async {
@@ -155,10 +210,12 @@ impl Worker {
                 to_client.write_all(&buffer).await.map_err(|_| LinkError::Ended)?;
                 buffer.clear();
                 buffer.reserve(READ_BYTES);
-                if timeout(time, from_master.read_buf(&mut buffer)).await?? == 0 {
+                let time = self.server.settings.get().replication.timeout;
+                let read = timeout(time, from_master.read_buf(&mut buffer)).await??;
+                if read == 0 {
                     return Err::<Infallible, _>(LinkError::Closed);
                 }
-                replication.record_read();
+                replication.record_read(epoch, read);
             }
         };
         let back = async {

@@ -125,7 +125,7 @@ impl MasterSocket {
         let text = String::from_utf8_lossy(&reply).into_owned();
         let words: Vec<&str> = text.split(' ').collect();
         match words[..] {
-            ["+FULLRESYNC", stream, offset] if let Ok(offset) = offset.parse() => {
+            ["+FULLRESYNC", stream, offset] if let Some(offset) = offset_of(offset) => {
                 Ok(Answer::Full { stream: stream.to_owned(), offset })
             }
             ["+CONTINUE"] => Ok(Answer::Continue { stream: None }),
@@ -135,7 +135,7 @@ impl MasterSocket {
     }
 
     /// Reads the copy of all keys.
-    pub(super) async fn read_copy(&mut self) -> Result<Vec<u8>, LinkError> {
+    pub(super) async fn read_copy(&mut self) -> Result<BytesMut, LinkError> {
         let line = self.line().await?;
         let length = line.strip_prefix(b"$").ok_or_else(|| refused("PSYNC", &line))?;
         if let Some(mark) = length.strip_prefix(MARKED).filter(|mark| mark.len() == MARK_BYTES) {
@@ -143,15 +143,22 @@ impl MasterSocket {
             while !self.buffer.ends_with(mark) {
                 self.read().await?;
             }
-            let end = self.buffer.len() - MARK_BYTES;
-            return Ok(std::mem::take(&mut self.buffer)[..end].to_vec());
+            let mut copy = std::mem::take(&mut self.buffer);
+            copy.truncate(copy.len() - MARK_BYTES);
+            return Ok(copy);
         }
         let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
         let length: usize = length.ok_or_else(|| refused("PSYNC", &line))?;
         while self.buffer.len() < length {
             self.read().await?;
         }
-        Ok(self.buffer.split_to(length).to_vec())
+        Ok(self.buffer.split_to(length))
+    }
+
+    /// Shows the master that this server is still busy with the copy, as Redis does.
+    pub(super) async fn show_life(&mut self) -> Result<(), LinkError> {
+        timeout(self.time, self.stream.write_all(b"\n")).await??;
+        Ok(())
     }
 
     /// Sends a request and returns the line of its reply.
@@ -189,6 +196,12 @@ impl MasterSocket {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads an offset of Redis, which has 63 bits. Half of them leave room to count on.
+fn offset_of(text: &str) -> Option<u64> {
+    let offset = text.parse::<u64>().ok()?;
+    (offset <= u64::MAX >> 2).then_some(offset)
 }
 
 fn refused(request: &'static str, reply: &[u8]) -> LinkError {

@@ -39,7 +39,12 @@ pub(super) fn connect(
     let config = server.settings.get();
     let (peer, local) = (Address::Tcp(origin.peer), Address::Tcp(origin.local));
     let worker = &workers[least_busy(workers)];
-    let Some(admission) = Admission::take(server, worker, config.maxclients) else {
+    // As in Redis, the link to a master takes no place of a client.
+    let clients_max = match origin.identity {
+        Identity::Master(_) => usize::MAX,
+        _ => config.maxclients,
+    };
+    let Some(admission) = Admission::take(server, worker, clients_max) else {
         return Ok(Err(refuse(server, TOO_MANY_CLIENTS)));
     };
     let (ours, theirs) = pair()?;

@@ -411,7 +411,7 @@ impl Worker {
                 self.take_settings();
                 connection.log_in_by_token(&user, &mut self.context.borrow_mut());
             }
-            Identity::Master(generation) => connection.carry_out(generation),
+            Identity::Master(epoch) => connection.carry_out(epoch),
         }
         if self.shutting_down.get() || self.server.drain.is_under_way() {
             self.context

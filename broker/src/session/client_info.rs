@@ -508,6 +508,18 @@ impl ClientRegistry {
         Poll::Pending
     }
 
+    /// Closes the clients with a flag. Returns them, and those that are about to be closed already.
+    pub(crate) fn close_all(&self, flag: Flag) -> Vec<u64> {
+        let clients = self.by_id.lock();
+        let meant = clients.values().filter(|info| info.is(flag));
+        meant
+            .map(|info| {
+                info.ask(Signal::Close);
+                info.id
+            })
+            .collect()
+    }
+
     /// Returns all clients except those that are about to be closed, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
         let clients = self.by_id.lock();

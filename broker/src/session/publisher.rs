@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Session;
-use super::client_info::ClientInfo;
+use super::client_info::{ClientInfo, Flag};
 use crate::pubsub::{Publisher, PublisherNames};
 
 impl Session {
@@ -15,6 +15,10 @@ impl Session {
 }
 
 impl Publisher for ClientInfo {
+    fn is_master(&self) -> bool {
+        self.is(Flag::Master)
+    }
+
     fn describe(&self) -> PublisherNames {
         let names = self.names.lock();
         PublisherNames {

@@ -19,29 +19,33 @@ pub(crate) struct Replication {
     state: Mutex<State>,
     is_replica: AtomicBool,
     is_linked: AtomicBool,
+    /// Another number for each role and each link, so that nothing of a former one goes on.
+    epoch: AtomicU64,
+    /// Bytes of the master's stream that this server has got.
+    received: AtomicU64,
     /// Bytes of the master's stream that this server has carried out.
     applied: AtomicU64,
     /// The database that the stream has selected there.
     database: AtomicU16,
     pub(crate) syncs: Syncs,
     /// Clients that wait for acknowledgements.
-    waiting: Mutex<Vec<Arc<ClientInfo>>>,
+    waiting: Mutex<BTreeMap<u64, Arc<ClientInfo>>>,
 }
 
-/// What the server is, and since which change of its role.
+/// What the server is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Role {
     /// Differs after each change.
-    pub(crate) generation: u64,
+    changes: u64,
     /// `None` for a master.
     pub(crate) master: Option<MasterAddress>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The name of this server's stream.
-    id: String,
     link: Link,
+    /// When the keys here were last known to be all that their master had.
+    known_at: Instant,
     replicas: BTreeMap<u64, Replica>,
     /// When the last replica left.
     lonely_since: Instant,
@@ -87,9 +91,27 @@ pub(crate) struct Replica {
     pub(crate) port: u16,
     /// Bytes of the stream that it has acknowledged.
     pub(crate) acked: u64,
-    pub(crate) acked_at: Instant,
+    /// `None` until the first acknowledgement: it is copying the keys.
+    pub(crate) acked_at: Option<Instant>,
     /// Whether it acknowledges. A client of `SYNC` does not.
     pub(crate) sends_acks: bool,
+}
+
+impl Replica {
+    /// Returns whether it has the keys.
+    pub(crate) fn is_online(&self) -> bool {
+        self.acked_at.is_some() || !self.sends_acks
+    }
+
+    /// Returns the state in the words of `INFO`.
+    pub(crate) fn state(&self) -> &'static str {
+        if self.is_online() { "online" } else { "send_bulk" }
+    }
+
+    /// Returns the time since its last acknowledgement.
+    pub(crate) fn lag(&self) -> Duration {
+        self.acked_at.map_or(Duration::ZERO, |at| at.elapsed())
+    }
 }
 
 impl Phase {
@@ -105,18 +127,21 @@ impl Phase {
 
 impl Replication {
     /// Begins with the role of the settings.
-    pub(crate) fn new(id: String, master: Option<MasterAddress>) -> Self {
+    pub(crate) fn new(master: Option<MasterAddress>) -> Self {
         let is_replica = master.is_some();
+        let now = Instant::now();
         Self {
-            role: watch::Sender::new(Role { generation: 0, master }),
+            role: watch::Sender::new(Role { changes: 0, master }),
             state: Mutex::new(State {
-                id,
                 link: Link::down(),
+                known_at: now,
                 replicas: BTreeMap::new(),
-                lonely_since: Instant::now(),
+                lonely_since: now,
             }),
             is_replica: AtomicBool::new(is_replica),
             is_linked: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             database: AtomicU16::new(0),
             syncs: Syncs::default(),
@@ -142,49 +167,60 @@ impl Replication {
         self.is_replica() && !self.is_linked.load(Ordering::Acquire)
     }
 
-    /// Returns whether the role is still the one of this generation.
-    pub(crate) fn is_current(&self, generation: u64) -> bool {
-        self.role.borrow().generation == generation
+    /// Returns whether the role and the link are still those of this epoch.
+    pub(crate) fn is_current(&self, epoch: u64) -> bool {
+        self.epoch.load(Ordering::Acquire) == epoch
     }
 
     /// Makes the server a replica. The caller holds the order.
     pub(crate) fn follow(&self, master: MasterAddress) {
-        self.state.lock().link = Link::down();
         self.change(Some(master));
+        // As in Redis, a client does not wait for replicas of a replica.
+        self.wake_waiting();
     }
 
-    /// Makes the server a master, whose stream gets the name `id`. Returns the link that ends. The
-    /// caller holds the order.
-    pub(crate) fn promote(&self, id: String) -> Link {
-        let mut state = self.state.lock();
-        state.id = id;
-        let link = std::mem::replace(&mut state.link, Link::down());
-        drop(state);
+    /// Makes the server a master. Returns when its keys were last known to be all that the former master
+    /// had. The caller holds the order.
+    pub(crate) fn promote(&self) -> Instant {
         self.change(None);
-        link
+        self.state.lock().known_at
     }
 
     fn change(&self, master: Option<MasterAddress>) {
+        let mut state = self.state.lock();
+        if !self.is_replica() {
+            // A master has all that it has given out.
+            state.known_at = Instant::now();
+        }
+        state.link = Link::down();
+        self.epoch.fetch_add(1, Ordering::AcqRel);
         self.is_linked.store(false, Ordering::Release);
         self.is_replica.store(master.is_some(), Ordering::Release);
+        drop(state);
         self.role.send_modify(|role| {
-            role.generation += 1;
+            role.changes += 1;
             role.master = master;
         });
-    }
-
-    /// Returns the name of this server's stream.
-    pub(crate) fn id(&self) -> String {
-        self.state.lock().id.clone()
     }
 
     pub(crate) fn link(&self) -> Link {
         self.state.lock().link.clone()
     }
 
-    /// Records a step of the link.
-    pub(crate) fn set_phase(&self, phase: Phase) {
+    /// Begins another attempt to link, and returns its epoch. Nothing of a former link is carried out
+    /// from now on.
+    pub(crate) fn begin_link(&self) -> u64 {
         let mut state = self.state.lock();
+        state.link.phase = Phase::Connecting;
+        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Records a step of the link of an epoch.
+    pub(crate) fn set_phase(&self, epoch: u64, phase: Phase) {
+        let mut state = self.state.lock();
+        if !self.is_current(epoch) {
+            return;
+        }
         let link = &mut state.link;
         let (was_up, is_up) = (link.phase == Phase::Connected, phase == Phase::Connected);
         if was_up && !is_up {
@@ -194,30 +230,60 @@ impl Replication {
         self.is_linked.store(is_up, Ordering::Release);
     }
 
-    /// Records that the server has a copy of all keys, from which a stream goes on.
-    pub(crate) fn begin_stream(&self, name: String, offset: u64) {
-        self.database.store(0, Ordering::Release);
-        self.set_stream(name, offset);
-    }
-
-    /// Records that the server has the keys of a stream up to `offset`.
-    pub(crate) fn set_stream(&self, name: String, offset: u64) {
+    /// Records that the server has a copy of all keys, from which a stream goes on. They are those that
+    /// the master had at the instant `asked`.
+    pub(crate) fn begin_stream(&self, name: String, offset: u64, asked: Instant) {
         let mut state = self.state.lock();
         state.link.stream = Some(name);
         state.link.last_read = Instant::now();
+        state.known_at = asked;
+        self.database.store(0, Ordering::Release);
+        self.received.store(offset, Ordering::Release);
         self.applied.store(offset, Ordering::Release);
     }
 
+    /// Records that the stream goes on behind the bytes carried out, perhaps with another name.
+    pub(crate) fn continue_stream(&self, epoch: u64, name: Option<String>) {
+        let mut state = self.state.lock();
+        if self.is_current(epoch) {
+            state.link.stream = name.or(state.link.stream.take());
+            // Bytes of a former link that were not carried out come again.
+            self.received.store(self.applied(), Ordering::Release);
+        }
+    }
+
+    /// Records that the keys are not those of the master, so that they are copied again.
+    pub(crate) fn forget_stream(&self) {
+        self.state.lock().link.stream = None;
+    }
+
     /// Records that the master has sent bytes of its stream.
-    pub(crate) fn record_read(&self) {
-        self.state.lock().link.last_read = Instant::now();
+    pub(crate) fn record_read(&self, epoch: u64, bytes: usize) {
+        let mut state = self.state.lock();
+        if self.is_current(epoch) {
+            state.link.last_read = Instant::now();
+            self.received.fetch_add(bytes as u64, Ordering::AcqRel);
+        }
     }
 
     /// Records that so many further bytes of the stream have been carried out, and the database that is
     /// selected behind them.
     pub(crate) fn apply(&self, bytes: u64, database: u16) {
         self.database.store(database, Ordering::Release);
-        self.applied.fetch_add(bytes, Ordering::Release);
+        let applied = self.applied.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        let has_all = || applied == self.received.load(Ordering::Acquire);
+        if has_all() {
+            let mut state = self.state.lock();
+            // Once more, since bytes are counted under this lock.
+            if has_all() {
+                state.known_at = state.known_at.max(state.link.last_read);
+            }
+        }
+    }
+
+    /// Returns when the keys here were last known to be all that their master had.
+    pub(crate) fn known_at(&self) -> Instant {
+        self.state.lock().known_at
     }
 
     /// Returns the database that the stream has selected behind the bytes carried out.
@@ -259,14 +325,24 @@ impl Replication {
         self.state.lock().replicas.values().for_each(|replica| replica.info.ask(Signal::Close));
     }
 
-    /// Closes replicas that have acknowledged nothing for this time, and returns them.
+    /// Closes replicas that have sent nothing for this time, and taken nothing of what waits for them.
+    /// Returns them.
     pub(crate) fn close_silent(&self, time: Duration) -> Vec<Replica> {
-        let state = self.state.lock();
-        let is_silent =
-            |replica: &&Replica| replica.sends_acks && replica.acked_at.elapsed() > time;
+        let (state, now) = (self.state.lock(), Instant::now());
+        let is_silent = |replica: &&Replica| {
+            let is_unread = replica.info.counts.output_bytes.load(Ordering::Relaxed) > 0;
+            replica.info.idle(now) > time && (replica.sends_acks || is_unread)
+        };
         let silent: Vec<Replica> = state.replicas.values().filter(is_silent).cloned().collect();
         silent.iter().for_each(|replica| replica.info.ask(Signal::Close));
         silent
+    }
+
+    /// Returns the number of replicas that have acknowledged within this time.
+    pub(crate) fn good_replicas(&self, lag_max: Duration) -> usize {
+        let state = self.state.lock();
+        let is_good = |replica: &&Replica| replica.is_online() && replica.lag() <= lag_max;
+        state.replicas.values().filter(is_good).count()
     }
 
     /// Records the acknowledgement of a replica, and wakes clients that wait for it.
@@ -274,23 +350,31 @@ impl Replication {
         let mut state = self.state.lock();
         let Some(replica) = state.replicas.get_mut(&client) else { return };
         replica.acked = replica.acked.max(offset);
-        replica.acked_at = Instant::now();
+        replica.acked_at = Some(Instant::now());
         drop(state);
-        self.waiting.lock().drain(..).for_each(|info| info.wake());
+        self.wake_waiting();
+    }
+
+    fn wake_waiting(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_values().for_each(|info| info.wake());
     }
 
     /// Returns the number of replicas that have acknowledged the stream up to `offset`.
     pub(crate) fn acked(&self, offset: u64) -> usize {
         let state = self.state.lock();
-        state.replicas.values().filter(|replica| replica.acked >= offset).count()
+        let has = |replica: &&Replica| replica.acked_at.is_some() && replica.acked >= offset;
+        state.replicas.values().filter(has).count()
     }
 
     /// Wakes a client at the next acknowledgement.
     pub(crate) fn wake_at_ack(&self, info: &Arc<ClientInfo>) {
-        let mut waiting = self.waiting.lock();
-        if !waiting.iter().any(|known| known.id == info.id) {
-            waiting.push(info.clone());
-        }
+        self.waiting.lock().insert(info.id, info.clone());
+    }
+
+    /// Forgets a client that waits no more.
+    pub(crate) fn forget_waiting(&self, client: u64) {
+        self.waiting.lock().remove(&client);
     }
 }
 

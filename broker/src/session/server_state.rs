@@ -11,6 +11,7 @@ use tracing::warn;
 
 use crate::acl::users::Users;
 use crate::config::source::ConfigFile;
+use crate::ids::random_id;
 use crate::observe::clock::since_1970;
 use crate::observe::event_loops::EventLoops;
 use crate::observe::latency::LatencyMonitor;
@@ -137,7 +138,8 @@ impl ServerState {
     ) -> Result<Self, String> {
         let ConfigFile { config, others, file, .. } = loaded;
         broker.remember(&config.pubsub_replay);
-        let replication = Replication::new(run_id(), config.replication.master.clone());
+        let replication = Replication::new(config.replication.master.clone());
+        broker.view().set_read_only(replication.is_replica());
         Ok(Self {
             users: Users::new(config.user_sources())?,
             broker: broker.view(),
@@ -158,7 +160,7 @@ impl ServerState {
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
             failed_handshakes: FailedHandshakes::default(),
             replication,
-            run_id: run_id(),
+            run_id: random_id(),
             base_bytes: usize::try_from(allocated_bytes()).unwrap_or(0),
             peak_bytes: AtomicUsize::new(0),
             started: Instant::now(),
@@ -243,21 +245,6 @@ impl ServerState {
         self.broker.stats().evicted_clients.add(1);
         warn!(client.id = info.id, client.addr = %info.peer, "client evicted");
     }
-}
-
-/// Returns the name of a run, or of a stream for replicas.
-pub(crate) fn run_id() -> String {
-    use std::hash::BuildHasher;
-
-    // A run id must differ between runs and need not be secret.
-    let mut bytes = [0; 20];
-    for (index, chunk) in bytes.chunks_mut(8).enumerate() {
-        let seed = foldhash::fast::RandomState::default();
-        let now = std::time::SystemTime::now();
-        let hash = seed.hash_one((index, std::process::id(), now)).to_le_bytes();
-        chunk.copy_from_slice(&hash[..chunk.len()]);
-    }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

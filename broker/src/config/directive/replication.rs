@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Directive, Kind};
 use crate::config::Config;
 use crate::config::ignored::Change;
-use crate::config::parse::{Invalid, integer};
+use crate::config::parse::{Invalid, integer, signed, unsigned};
 use crate::config::replication::MasterAddress;
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -149,7 +149,63 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         expects: "a number of seconds, 0 for no limit",
         kind: BACKLOG_TIME,
     },
+    Directive {
+        name: "min-replicas-to-write",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of replicas, 0 for none",
+        kind: GOOD_REPLICAS_MIN,
+    },
+    Directive {
+        name: "min-slaves-to-write",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of replicas, 0 for none",
+        kind: GOOD_REPLICAS_MIN,
+    },
+    Directive {
+        name: "min-replicas-max-lag",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of seconds",
+        kind: LAG_MAX,
+    },
+    Directive {
+        name: "min-slaves-max-lag",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a number of seconds",
+        kind: LAG_MAX,
+    },
+    Directive {
+        name: "primaryuser",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a name",
+        kind: USER,
+    },
+    Directive {
+        name: "primaryauth",
+        change: Change::Free,
+        is_shown: true,
+        expects: "a password",
+        kind: PASSWORD,
+    },
 ];
+
+const GOOD_REPLICAS_MIN: Kind = Kind::Integer {
+    min: 0,
+    max: i32::MAX as i64,
+    get: |config| signed(config.replication.good_replicas_min),
+    set: |config, count| config.replication.good_replicas_min = unsigned(count),
+};
+
+const LAG_MAX: Kind = Kind::Integer {
+    min: 0,
+    max: i32::MAX as i64,
+    get: |config| seconds(config.replication.lag_max),
+    set: |config, count| config.replication.lag_max = Duration::from_secs(count.unsigned_abs()),
+};
 
 const MASTER: Kind = Kind::List { get: show_master, set: set_master };
 

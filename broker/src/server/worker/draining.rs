@@ -18,6 +18,7 @@ use crate::protocol::reply::Reply;
 use crate::pubsub::client_output::ClientOutput;
 use crate::server::listen::{Listener, open_socket_file};
 use crate::server::worker::WorkerHandle;
+use crate::session::client_info::Flag;
 use crate::session::drain::{CHANNEL, Window};
 use crate::session::moving::Endpoints;
 
@@ -97,18 +98,19 @@ impl Worker {
         }
     }
 
-    /// Ends each client of this worker at a moment of its own, those without a subscription last:
-    /// they may publish for the others.
+    /// Ends each client of this worker at a moment of its own, those without a subscription last: they
+    /// may publish for the others. Replicas come last of all, so that they get all changes.
     async fn end_clients(&self, window: Window) {
         self.tell_drain(window);
         let random = RandomState::default();
-        let mut clients: Vec<(bool, u64, Rc<ClientOutput>)> = Vec::new();
+        let mut clients: Vec<(u8, u64, Rc<ClientOutput>)> = Vec::new();
         for (_, connection) in self.connections.borrow().iter() {
-            let chance = random.hash_one(connection.info.id);
-            let is_last = !connection.info.is_subscribed();
-            clients.push((is_last, chance, connection.output.clone()));
+            let info = &connection.info;
+            let chance = random.hash_one(info.id);
+            let rank = u8::from(!info.is_subscribed()) + u8::from(info.is(Flag::Replica));
+            clients.push((rank, chance, connection.output.clone()));
         }
-        clients.sort_unstable_by_key(|(is_last, chance, _)| (*is_last, *chance));
+        clients.sort_unstable_by_key(|(rank, chance, _)| (*rank, *chance));
         let count = clients.len();
         for (index, (_, _, output)) in clients.into_iter().enumerate() {
             // Another part of the hash than the one that orders the clients.

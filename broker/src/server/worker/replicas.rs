@@ -1,9 +1,14 @@
 //! The housekeeping of replicas, by the first worker.
 
+use std::time::Duration;
+
 use tracing::warn;
 
 use super::Worker;
 use crate::config::Config;
+
+/// The interval of the housekeeping.
+const TICK: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Sends `PING` to replicas, closes silent ones, and ends the stream when there has been none for long.
@@ -13,18 +18,23 @@ impl Worker {
             return;
         }
         for replica in replication.close_silent(settings.timeout) {
-            warn!(client.addr = %replica.info.peer, "replica closed: it has acknowledged nothing for repl-timeout");
+            let (id, peer) = (replica.info.id, &replica.info.peer);
+            warn!(client.id = id, client.addr = %peer, "replica closed: silent for repl-timeout");
         }
         let is_unused =
             !settings.backlog_time.is_zero() && replication.is_lonely(settings.backlog_time);
+        let is_due = match replication.is_replica() {
+            // Its replicas must not take it for one that knows all.
+            true => replication.known_at().elapsed() < TICK,
+            false => tick.is_multiple_of(settings.ping_interval.as_secs().max(1)),
+        };
         self.with_order(|context, order| {
             // A replica may have come meanwhile, which needs the order.
             if is_unused && !replication.has_replicas() {
                 return order.close_stream();
             }
-            if tick.is_multiple_of(settings.ping_interval.as_secs().max(1))
-                && replication.has_replicas()
-            {
+            order.limit_backlog(settings.backlog_bytes);
+            if is_due && replication.has_replicas() {
                 order.ping_replicas(&mut context.local);
             }
         });
