@@ -75,6 +75,8 @@ pub(crate) struct Session {
     pub(crate) watch: Option<Box<Watch>>,
     pub(crate) silence: Silence,
     pub(crate) replica: ReplicaOptions,
+    /// The replicas that the client waits for.
+    pub(crate) awaited: AwaitedReplicas,
     /// The role in which the server has connected this client to itself, to carry out the stream of its
     /// master.
     pub(crate) master: Option<MasterStream>,
@@ -97,6 +99,13 @@ pub(crate) struct Session {
     pub(crate) runs_transaction: bool,
     /// The caller of the script whose commands this session runs.
     pub(crate) script_caller: Option<Caller>,
+}
+
+/// So many replicas that have acknowledged the stream up to `offset`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AwaitedReplicas {
+    pub(crate) count: usize,
+    pub(crate) offset: u64,
 }
 
 /// The stream of a master, which its client carries out.
@@ -171,6 +180,7 @@ impl Session {
             watch: None,
             silence: Silence::default(),
             replica: ReplicaOptions::default(),
+            awaited: AwaitedReplicas::default(),
             master: None,
             tracking: None,
             moving: None,
@@ -209,10 +219,15 @@ impl Session {
         if self.must_log_in() {
             return OutputLimit::BEFORE_LOGIN;
         }
-        match () {
-            () if self.info.is(Flag::Replica) => limits.replica,
-            () if self.is_subscribed() => limits.pubsub,
-            () => limits.normal,
+        if self.is_subscribed() { limits.pubsub } else { limits.normal }
+    }
+
+    /// Returns the limit of what the client has not read. A replica gets no replies, and has a class of
+    /// its own.
+    pub(crate) fn unread_limit(&self, config: &Config) -> OutputLimit {
+        match self.info.is(Flag::Replica) {
+            true => config.client_output_buffer_limit.replica,
+            false => self.output_limit(config),
         }
     }
 
@@ -255,13 +270,22 @@ impl Session {
     }
 
     /// Returns whether this client carries out the stream of a master that the server has left.
+    #[inline]
     pub(crate) fn is_outdated(&self) -> bool {
         let master = self.master.as_ref();
         master.is_some_and(|master| !self.server.replication.is_current(master.epoch))
     }
 
     /// Records that a request of the master's stream has been carried out.
-    pub(crate) fn record_applied(&mut self, bytes: usize) {
+    #[inline]
+    pub(crate) fn record_request(&mut self, bytes: usize) {
+        if self.master.is_some() {
+            self.record_applied(bytes);
+        }
+    }
+
+    #[cold]
+    fn record_applied(&mut self, bytes: usize) {
         let Some(master) = &mut self.master else { return };
         let is_complete = self.transaction.is_none();
         master.unapplied += bytes as u64;
@@ -351,11 +375,11 @@ impl Session {
     pub(crate) fn view(&self) -> View {
         let database = self.info.counts.database.load(Ordering::Relaxed);
         let info = self.caller();
+        let is_replica = self.server.replication.is_replica();
         // A replica removes a key when its master does.
-        let keeps_expired =
-            self.server.replication.is_replica() || self.server.pause.holds_back(true).is_some();
+        let keeps_expired = is_replica || self.server.pause.holds_back(true).is_some();
+        let finds_expired = is_replica && self.is_of_master();
         let touches = !info.is(Flag::NoTouch);
-        let finds_expired = self.is_of_master();
         View { database, touches, client: info.id, keeps_expired, finds_expired }
     }
 

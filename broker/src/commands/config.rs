@@ -68,7 +68,7 @@ pub(crate) fn get<'a>(
 
 /// Directives that a glob of `CONFIG GET` does not match: those that Redis hides, and those that only
 /// this broker has.
-const HIDDEN: [&str; 21] = [
+const HIDDEN: [&str; 23] = [
     "counters-file",
     "http-bind",
     "http-names",
@@ -80,6 +80,8 @@ const HIDDEN: [&str; 21] = [
     "log-format",
     "log-timestamp-format",
     "notify-pubsub-events",
+    "primaryauth",
+    "primaryuser",
     "pubsub-replay",
     "pubsub-slow-policy",
     "rdb-key-save-delay",

@@ -65,13 +65,15 @@ pub(crate) fn execute(
     turn: &mut Turn<'_>,
     parsed: Parsed<'_>,
 ) -> Flow {
-    if session.is_outdated() {
-        context.flush_queue().disconnect(&session.output, Disconnect::Killed);
-        return Flow::Continue;
-    }
-    if session.master.is_some() && turn.is_busy() {
-        // As in Redis, the stream waits until a late script ends.
-        return Flow::WaitForOrder;
+    if session.master.is_some() {
+        if session.is_outdated() {
+            context.flush_queue().disconnect(&session.output, Disconnect::Killed);
+            return Flow::Continue;
+        }
+        if turn.is_busy() {
+            // As in Redis, the stream waits until a late script ends.
+            return Flow::WaitForOrder;
+        }
     }
     if session.is_paused()
         && let Some(until) = paused_until(session, parsed)
@@ -190,15 +192,15 @@ fn check(
     if is_change {
         session.check_change(config)?;
     }
-    if session.info.is(crate::session::client_info::Flag::Replica)
-        && (is_change || spec.has(Flag::Readonly))
+    if (is_change || spec.has(Flag::Readonly))
+        && session.info.is(crate::session::client_info::Flag::Replica)
     {
         return Err(b"ERR Replica can't interact with the keyspace".to_vec());
     }
     if session.output.protocol.get() == Protocol::Resp2
-        && session.master.is_none()
         && session.is_subscribed()
         && !spec.has(Flag::WhileSubscribed)
+        && session.master.is_none()
     {
         return Err(not_while_subscribed(spec));
     }
@@ -587,8 +589,21 @@ impl Timer {
 }
 
 impl Session {
+    /// Returns whether nothing forbids changes of keys to anyone.
+    #[inline]
+    pub(super) fn allows_changes(&self, config: &Config) -> bool {
+        config.replication.good_replicas_min == 0
+            && !self.server.replication.is_replica()
+            && !self.server.broker.has_lost_counters()
+    }
+
     /// Checks whether keys may be changed now, in Redis' order.
     pub(super) fn check_change(&self, config: &Config) -> Result<(), CommandError> {
+        if self.allows_changes(config) { Ok(()) } else { self.refusal_of_change(config) }
+    }
+
+    #[cold]
+    fn refusal_of_change(&self, config: &Config) -> Result<(), CommandError> {
         if self.is_of_master() {
             return Ok(());
         }

@@ -21,7 +21,7 @@ pub(super) fn check_permission(
     request: Request<'_>,
     in_transaction: bool,
 ) -> Result<(), CommandError> {
-    let is_free = session.master.is_some() || session.user.may_do_everything();
+    let is_free = session.user.may_do_everything() || session.master.is_some();
     if is_free || spec.has(Flag::NoAuth) {
         return Ok(());
     }

@@ -264,7 +264,7 @@ impl Session {
         let native = asked.script.native?;
         let fits = !asked.is_read_only
             && !asked.lacks_memory
-            && self.check_change(config).is_ok()
+            && self.allows_changes(config)
             && asked.keys > 0
             && request.len() >= asked.keys + 4;
         // Only Lua checks permissions and limits for each command, and shows each command to monitors.

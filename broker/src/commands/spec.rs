@@ -100,8 +100,8 @@ pub(crate) enum Outcome {
 /// The copies of the data that `WAIT` or `WAITAOF` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
-    /// So many replicas that have the stream up to `offset`.
-    Replicas { count: usize, offset: u64 },
+    /// As many replicas as the session says.
+    Replicas,
     /// There are none, neither here nor on a replica.
     AppendOnlyFiles,
 }

@@ -7,8 +7,8 @@ use super::spec::{Awaited, Outcome};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{self, Request};
 use crate::pubsub::order::OrderGuard;
-use crate::session::Session;
 use crate::session::context::Context;
+use crate::session::{AwaitedReplicas, Session};
 
 /// A client of a replica cannot wait: its master has the replicas.
 const ON_REPLICA: &[u8] = b"ERR WAIT cannot be used with replica instances. Please also note that \
@@ -40,10 +40,10 @@ impl Session {
         }
         // Without replicas, a client that requires one waits for the whole time.
         let count = usize::try_from(replicas).unwrap_or(0);
-        let awaited = Awaited::Replicas { count, offset: 0 };
+        self.awaited = AwaitedReplicas { count, offset: 0 };
         Some(match count {
-            0 => self.reached(awaited).into(),
-            _ => Outcome::Wait(or_without_end(time), awaited),
+            0 => self.reached(Awaited::Replicas).into(),
+            _ => Outcome::Wait(or_without_end(time), Awaited::Replicas),
         })
     }
 
@@ -60,20 +60,21 @@ impl Session {
             Ok(time) => time,
             Err(error) => return Err(error).into(),
         };
-        let awaited = Awaited::Replicas { count, offset: order.stream_offset() };
+        self.awaited = AwaitedReplicas { count, offset: order.stream_offset() };
         let cannot_wait = self.runs_transaction || self.script_caller.is_some();
-        if cannot_wait || self.has_reached(awaited) {
-            return self.reached(awaited).into();
+        if cannot_wait || self.has_reached(Awaited::Replicas) {
+            return self.reached(Awaited::Replicas).into();
         }
         order.ask_replicas(&mut context.local);
-        Outcome::Wait(or_without_end(time), awaited)
+        Outcome::Wait(or_without_end(time), Awaited::Replicas)
     }
 
     /// Returns whether there are as many copies as a client waits for. If not, the client is woken when
     /// there may be.
     pub(crate) fn has_reached(&self, awaited: Awaited) -> bool {
         match awaited {
-            Awaited::Replicas { count, offset } => {
+            Awaited::Replicas => {
+                let AwaitedReplicas { count, offset } = self.awaited;
                 let replication = &self.server.replication;
                 let is_over = || replication.is_replica() || replication.acked(offset) >= count;
                 if is_over() {
@@ -90,12 +91,10 @@ impl Session {
     /// Returns the reply of a command that has waited: the number of copies.
     pub(crate) fn reached(&self, awaited: Awaited) -> Reply {
         match awaited {
-            Awaited::Replicas { .. } if self.server.replication.is_replica() => {
-                Reply::error(ROLE_CHANGED)
-            }
-            Awaited::Replicas { offset, .. } => {
+            Awaited::Replicas if self.server.replication.is_replica() => Reply::error(ROLE_CHANGED),
+            Awaited::Replicas => {
                 self.server.replication.forget_waiting(self.info.id);
-                let count = self.server.replication.acked(offset);
+                let count = self.server.replication.acked(self.awaited.offset);
                 Reply::Integer(i64::try_from(count).unwrap_or(i64::MAX))
             }
             Awaited::AppendOnlyFiles => Reply::Array(vec![Reply::Integer(0), Reply::Integer(0)]),

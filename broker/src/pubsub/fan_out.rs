@@ -75,12 +75,8 @@ impl OrderGuard<'_> {
         };
         self.take_inbox(local);
         if self.is_observed() {
-            let publisher = publisher();
-            // Replicas publish notifications of their own.
-            if let Some(publisher) = &publisher {
-                self.feed_message(content, publisher.is_master());
-            }
-            self.observe(content, fanout.receivers, publisher, &mut local.after_release);
+            let after = &mut local.after_release;
+            self.observe_here(content, fanout.receivers, publisher(), after);
         }
         fanout
     }

@@ -47,10 +47,18 @@ impl ChannelKind {
         let starts = match self {
             Self::Channels => MessageStart::MESSAGE,
             Self::Shards => MessageStart::SMESSAGE,
-            Self::Monitor => return reply::status(out, payload),
-            Self::Replicas => return out.extend_from_slice(payload),
+            Self::Monitor | Self::Replicas => return self.write_line(out, payload),
         };
         reply::message(out, starts[protocol as usize], channel, payload);
+    }
+
+    /// Writes the frame of a kind on which clients do not publish.
+    #[cold]
+    fn write_line(self, out: &mut Vec<u8>, payload: &[u8]) {
+        match self {
+            Self::Replicas => out.extend_from_slice(payload),
+            _ => reply::status(out, payload),
+        }
     }
 }
 

@@ -183,6 +183,7 @@ impl OrderGuard<'_> {
     }
 
     /// Sends the commands of the feed to the replicas, as one. Returns a worker whose inbox is full.
+    #[cold]
     pub(super) fn send_feed(&mut self, after: &mut AfterRelease) -> Option<WorkerId> {
         let commands = self.order.keyspace.take_feed()?;
         self.order.replica_stream.append(&commands);

@@ -104,6 +104,22 @@ impl OrderGuard<'_> {
             || self.order.keyspace.feed.is_some();
     }
 
+    /// Shows a message of a worker, and adds it to the feed of replicas.
+    #[cold]
+    pub(super) fn observe_here(
+        &mut self,
+        content: Content<'_>,
+        receivers: usize,
+        publisher: Option<Arc<dyn Publisher>>,
+        after: &mut AfterRelease,
+    ) {
+        // Replicas publish notifications of their own.
+        if let Some(publisher) = &publisher {
+            self.feed_message(content, publisher.is_master());
+        }
+        self.observe(content, receivers, publisher, after);
+    }
+
     /// Shows a published message to taps, and counts it for the rates of its channel.
     #[cold]
     pub(super) fn observe(

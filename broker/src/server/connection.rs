@@ -452,7 +452,7 @@ impl Connection {
         }
         if self.blocked.get() {
             // The soft limit counts from now, not from the next check.
-            let limit = self.session.borrow().output_limit(&context.config);
+            let limit = self.session.borrow().unread_limit(&context.config);
             self.is_behind(limit, Instant::now());
         }
         if self.blocked.get() || self.throttled.take() || self.output.disconnect().is_some() {
@@ -511,7 +511,7 @@ impl Connection {
     /// a second.
     pub(crate) fn check_time(&self, now: Instant, context: &mut Context) {
         let session = self.session.borrow();
-        let (timeout, limit) = (context.config.timeout, session.output_limit(&context.config));
+        let (timeout, limit) = (context.config.timeout, session.unread_limit(&context.config));
         let is_idle = !timeout.is_zero() && self.info.idle(now) > timeout;
         if is_idle && !self.info.is_blocked() && !self.listens() && session.master.is_none() {
             context.flush_queue().disconnect(&self.output, Disconnect::Idle);
@@ -836,14 +836,14 @@ impl Connection {
                 let parsed = lookup.parse(decoder.request(bytes));
                 match execute::execute(&mut session, context, turn, parsed) {
                     Flow::Continue => {
-                        session.record_applied(used);
+                        session.record_request(used);
                         Ran::Done(used)
                     }
                     Flow::Paused(until) => Ran::HeldBack(Waiting::paused(until)),
                     Flow::WaitForOrder => Ran::HeldBack(Waiting::ForOrder),
                     Flow::Wait(time, awaited) => Ran::Waits(used, Waiting::for_time(time, awaited)),
                     Flow::WaitForEnds => {
-                        session.record_applied(used);
+                        session.record_request(used);
                         Ran::Waits(used, Waiting::ForEnds)
                     }
                     Flow::WaitForMove => Ran::Waits(used, Waiting::ForMove),
