@@ -6,6 +6,7 @@
 
 pub(crate) mod certificate;
 mod files;
+pub(crate) mod link;
 mod suites;
 mod tickets;
 

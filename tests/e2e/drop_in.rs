@@ -226,11 +226,7 @@ async fn systemd_is_notified_of_start_and_stop() {
 #[tokio::test]
 async fn settings_with_a_promise_of_security_or_other_servers_are_refused() {
     for (arguments, expected) in [
-        (
-            &["--tls-replication", "yes", "--replicaof", "127.0.0.1", "1"][..],
-            "'tls-replication' is refused: a connection to a master would be plain",
-        ),
-        (&["--cluster-enabled", "yes"], "'cluster-enabled' is refused: there is no cluster"),
+        (&["--cluster-enabled", "yes"][..], "'cluster-enabled' is refused: there is no cluster"),
         (&["--loadmodule", "/x.so"], "'loadmodule' is refused: modules cannot be loaded"),
     ] {
         refused(arguments, &["FATAL CONFIG FILE ERROR", expected]).await;

@@ -528,6 +528,24 @@ async fn a_master_without_enough_replicas_refuses_changes() {
     assert_eq!(client.publish("news", "m").await, 0);
 }
 
+/// As in Redis: with both links up, each message would go round for ever.
+#[tokio::test]
+async fn two_servers_that_follow_each_other_refuse_each_other() {
+    let pair = pair(&[], &[]).await;
+    let (mut one, mut two) = (pair.master.client().await, pair.replica.client().await);
+    let port = pair.replica.port().to_string();
+    assert_eq!(one.command(&["REPLICAOF", "127.0.0.1", &port]).await, ok());
+    for server in [&pair.master, &pair.replica] {
+        eventually_within(SLOW_DEADLINE, async || server.stdout().contains("NOMASTERLINK")).await;
+    }
+    for client in [&mut one, &mut two] {
+        assert_eq!(info(client, "master_link_status").await, "down");
+    }
+    assert_eq!(two.command(&["REPLICAOF", "NO", "ONE"]).await, ok());
+    eventually_within(SLOW_DEADLINE, async || info(&mut one, "master_link_status").await == "up")
+        .await;
+}
+
 #[tokio::test]
 async fn a_client_does_not_wait_for_replicas_of_a_replica() {
     let server = server(&[]).await;

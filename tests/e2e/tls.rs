@@ -356,3 +356,41 @@ async fn a_shutdown_sends_the_last_messages_and_its_end() {
     }
     reader.expect_closed().await;
 }
+
+#[tokio::test]
+async fn a_replica_follows_its_master_over_tls() {
+    let secured = Secured::start(&[]).await;
+    let mut client = secured.server.client().await;
+    client.command(&["SET", "large", &"x".repeat(3 << 20)]).await;
+    let of = format!("127.0.0.1 {}", secured.tls_port);
+    let file = |name: &str| secured.certificates.file(name);
+    let (ca, certificate, key) = (file("ca.crt"), file("client.crt"), file("client.key"));
+    let link = ["--replicaof", &of, "--tls-replication", "yes"];
+    let authority = ["--tls-ca-cert-file", &ca];
+    let own = ["--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let replica = Server::ours(&[&link[..], &authority, &own].concat()).await;
+    let mut there = replica.client().await;
+    let length = async |there: &mut Client| there.command(&["STRLEN", "large"]).await.integer();
+    eventually(async || length(&mut there).await == 3 << 20).await;
+    client.command(&["APPEND", "large", "y"]).await;
+    assert_eq!(client.command(&["WAIT", "1", "10000"]).await.integer(), 1);
+    assert_eq!(length(&mut there).await, (3 << 20) + 1);
+
+    // Without a certificate the master refuses it, and it refuses a master of another authority.
+    let other = Certificates::new();
+    let stranger = other.file("ca.crt");
+    for (arguments, reason) in [
+        (&[&link[..], &authority].concat(), "no link to the master"),
+        (
+            &[&link[..], &["--tls-ca-cert-file", &stranger], &own].concat(),
+            "invalid peer certificate",
+        ),
+        (&link.to_vec(), "Either tls-ca-cert-file or tls-ca-cert-dir must be specified"),
+    ] {
+        let replica = Server::ours(arguments).await;
+        eventually(async || replica.stdout().contains(reason)).await;
+        let mut there = replica.client().await;
+        let info = there.command(&["INFO", "replication"]).await;
+        assert!(info.text().contains("master_link_status:down"), "{reason}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Our broker as the replica of a `redis-server`, and as its master: both must have the same keys.
 
 use harness::{
-    Client, Kind, Replicated, SLOW_DEADLINE, Server, Value, array, eventually_within,
-    random_changes,
+    Certificates, Client, Kind, Replicated, SLOW_DEADLINE, Server, Value, array, eventually_within,
+    free_port, random_changes,
 };
 
 const REQUESTS: usize = 3_000;
@@ -120,6 +120,36 @@ async fn a_master_with_a_list_cannot_be_followed() {
     let role = there.command(&["ROLE"]).await;
     assert_ne!(role.items()[3].text(), "connected");
     assert_eq!(there.command(&["GET", "k"]).await, Value::from("v"));
+}
+
+#[tokio::test]
+async fn a_link_over_tls_has_the_same_keys() {
+    for (master, replica) in PAIRS {
+        let certificates = Certificates::new();
+        let file = |name: &str| certificates.file(name);
+        let (ca, cert, key) = (file("ca.crt"), file("server.crt"), file("server.key"));
+        let port = free_port().to_string();
+        let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+        let delay: &[&str] = match master {
+            Kind::Redis => &["--repl-diskless-sync-delay", "0"],
+            _ => &[],
+        };
+        let arguments = [&files[..], &["--tls-port", &port], delay].concat();
+        let server = Server::start(master, &arguments).await;
+        let of = format!("127.0.0.1 {port}");
+        let link = ["--tls-replication", "yes", "--replicaof", &of];
+        let follower = Server::start(replica, &[&files[..], &link].concat()).await;
+        let mut client = server.client().await;
+        let requests = random_changes(7, 500);
+        client.pipeline(&requests.concat(), requests.len()).await;
+        let mut other = follower.client().await;
+        eventually_within(SLOW_DEADLINE, async || {
+            harness::content(&mut other).await == harness::content(&mut client).await
+        })
+        .await;
+        let role = other.command(&["ROLE"]).await;
+        assert_eq!(role.items()[3].text(), "connected");
+    }
 }
 
 /// Waits for the acknowledgement of one replica.

@@ -221,6 +221,7 @@ impl Session {
     /// # Errors
     ///
     /// Returns Redis' text if the user is off or gone by now, or has too many clients.
+    #[cfg(feature = "http")]
     pub(crate) fn log_in_by_token(
         &mut self,
         name: &[u8],

@@ -23,9 +23,6 @@ const LEAP: i64 = 10_000_000;
 /// faster by one.
 const LEAP_OF_MILLISECOND: i64 = 10_000;
 
-const PLAIN_LINK: &[u8] = b"ERR the connection to a master would be plain, and the settings have \
-    'tls-replication yes'";
-
 impl Session {
     /// `REPLICAOF host port` or `REPLICAOF NO ONE`
     pub(super) fn replicaof(
@@ -54,9 +51,6 @@ impl Session {
             return Ok(Reply::Simple("OK Already connected to specified master".into()));
         }
         info!(host = master.host, port, "this server becomes a replica");
-        if self.wants_tls_of_master() {
-            return Err(PLAIN_LINK.to_vec());
-        }
         self.set_master(Some(master.clone()));
         self.server.broker.set_read_only(true);
         self.server.replication.follow(master);
@@ -64,12 +58,6 @@ impl Session {
         order.close_stream();
         self.server.replication.close_replicas();
         Ok(Reply::ok())
-    }
-
-    /// Returns whether the settings want an encrypted link, which there is none.
-    fn wants_tls_of_master(&self) -> bool {
-        let wanted = self.server.settings.other("tls-replication");
-        wanted.is_some_and(|words| words.iter().any(|word| word.eq_ignore_ascii_case(b"yes")))
     }
 
     /// Changes the setting, for `CONFIG GET` and `CONFIG REWRITE`.

@@ -314,7 +314,6 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "tls-cluster", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "tls-dh-params-file", default: Some(""), change: Change::Free, values: Values::Any },
     Ignored { name: "tls-key-file-pass", default: Some(""), change: Change::Free, values: Values::Any },
-    Ignored { name: "tls-replication", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "tls-session-cache-size", default: Some("20480"), change: Change::Free, values: Values::Integer(0, 2147483647) },
     Ignored { name: "unixsocketgroup", default: None, change: Change::Free, values: Values::Any },
     Ignored { name: "use-exit-on-panic", default: Some("no"), change: Change::Free, values: Values::Flag },

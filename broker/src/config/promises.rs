@@ -61,7 +61,6 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "syslog-enabled", harmless: &["no"], verdict: Warn, consequence: "the log goes to logfile or standard output only" },
     Promise { name: "tls-cluster", harmless: &["no"], verdict: Warn, consequence: "there is no cluster, so this protects nothing" },
     Promise { name: "tls-key-file-pass", harmless: &[""], verdict: Refuse, consequence: "keys with a password cannot be read; write the key without one by 'openssl pkey -in OLD -out NEW', and remove the line" },
-    Promise { name: "tls-replication", harmless: &["no"], verdict: Warn, consequence: "a connection to a master would be plain, so replicaof is refused; encrypt it by a tunnel" },
     Promise { name: "unixsocketgroup", harmless: &[""], verdict: Warn, consequence: "the socket file keeps the group of the process" },
 ];
 

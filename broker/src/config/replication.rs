@@ -25,6 +25,8 @@ pub struct ReplicationSettings {
     pub user: Option<Vec<u8>>,
     /// The password with which the replica logs in; none by default.
     pub password: Option<Vec<u8>>,
+    /// Whether the connection to the master speaks TLS, with the files of the server.
+    pub tls: bool,
     /// The rank in which Sentinel promotes replicas, lower first; 0 is never.
     pub priority: u32,
     /// The address under which the master knows the replica; that of its connection by default.
@@ -57,6 +59,7 @@ impl Default for ReplicationSettings {
             master: None,
             user: None,
             password: None,
+            tls: false,
             priority: 100,
             announced_ip: None,
             announced_port: 0,

@@ -220,13 +220,8 @@ impl ConfigFile {
     /// assert!(loaded.check().unwrap_err().to_string().contains("modules cannot be loaded"));
     /// ```
     pub fn check(&self) -> Result<(), ConfigError> {
-        let has_master = self.config.replication.master.is_some();
         for given in &self.ignored {
-            let is_refused = |promise: &&Promise| {
-                promise.verdict == Verdict::Refuse
-                    || promise.name == "tls-replication" && has_master
-            };
-            if let Some(promise) = self.promise(given).filter(is_refused) {
+            if let Some(promise) = self.promise(given).filter(|it| it.verdict == Verdict::Refuse) {
                 let Promise { name, consequence, .. } = promise;
                 return Err(given.place.error(Problem::Refused { name, consequence }));
             }
@@ -470,9 +465,8 @@ mod tests {
     #[test]
     fn a_setting_that_promises_too_much_is_refused_until_it_is_taken_back() {
         for (text, takes_back) in [
-            ("tls-replication yes\nreplicaof h 1", &["--tls-replication", "no"][..]),
-            ("tls-replication yes\nreplicaof h 1", &["--replicaof", "no", "one"]),
             ("cluster-enabled yes", &["--cluster-enabled", "no"]),
+            ("tls-key-file-pass x", &["--tls-key-file-pass", ""]),
         ] {
             let mut loaded = ConfigFile::from_text(text).unwrap();
             let error = loaded.check().unwrap_err().cause();

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -20,7 +21,7 @@ use super::accept::Identity;
 use super::master_socket::{Answer, LinkError, MasterSocket};
 use super::within::{self, LocalStream, Origin};
 use super::worker::Worker;
-use crate::config::replication::MasterAddress;
+use crate::config::replication::{MasterAddress, ReplicationSettings};
 use crate::ids::WorkerId;
 use crate::keyspace::{LoadError, load};
 use crate::observe::clock::since_1970;
@@ -28,7 +29,7 @@ use crate::protocol::request::encode;
 use crate::pubsub::order::OrderGuard;
 use crate::session::client_info::Flag;
 use crate::session::context::Context;
-use crate::session::replication::Phase;
+use crate::session::replication::{Phase, Role};
 
 /// The pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,7 +55,7 @@ impl Worker {
         }
         let mut roles = self.server.replication.roles();
         loop {
-            let master = roles.borrow_and_update().master.clone();
+            let Role { master, had_replicas, .. } = roles.borrow_and_update().clone();
             let Some(master) = master else {
                 if roles.changed().await.is_err() {
                     return;
@@ -65,16 +66,16 @@ impl Worker {
                 // First, so that a link that was left takes no further step.
                 biased;
                 changed = roles.changed() => if changed.is_err() { return },
-                _ = self.keep_link(&master) => {}
+                _ = self.keep_link(&master, had_replicas) => {}
             }
         }
     }
 
-    async fn keep_link(&self, master: &MasterAddress) -> Infallible {
+    async fn keep_link(&self, master: &MasterAddress, had_replicas: bool) -> Infallible {
         let (replication, host, port) = (&self.server.replication, &*master.host, master.port);
         // Two servers that follow each other refuse each other, as in Redis. For this a replica of this
         // server must know that it has lost its master.
-        let mut pause = if replication.has_replicas() { PAUSE } else { Duration::ZERO };
+        let mut pause = if had_replicas { PAUSE } else { Duration::ZERO };
         loop {
             sleep(pause).await;
             info!(host, port, "connecting to the master");
@@ -94,9 +95,9 @@ impl Worker {
     async fn link(&self, master: &MasterAddress, epoch: u64) -> Result<Infallible, LinkError> {
         let config = self.server.settings.get();
         let (settings, replication) = (&config.replication, &self.server.replication);
-        let mut socket = MasterSocket::connect(master, settings.timeout).await?;
-        let (peer, local) = socket.addresses()?;
-        socket.introduce(settings, self.announced_port(settings.announced_port)).await?;
+        let mut socket = MasterSocket::connect(master, &config).await?;
+        let (peer, local) = socket.addresses;
+        socket.introduce(settings, self.announced_port(settings)).await?;
         // What it carries out must be over before the offset is read.
         self.former_client_gone().await;
         let known = replication.link().stream;
@@ -136,10 +137,11 @@ impl Worker {
     }
 
     /// Returns the port by which the master is to know this server.
-    fn announced_port(&self, announced: u16) -> u16 {
-        use std::sync::atomic::Ordering::Relaxed;
-
-        let ports = [announced, self.server.port.load(Relaxed), self.server.tls_port.load(Relaxed)];
+    fn announced_port(&self, settings: &ReplicationSettings) -> u16 {
+        let [plain, tls] =
+            [&self.server.port, &self.server.tls_port].map(|port| port.load(Ordering::Relaxed));
+        let own = if settings.tls { [tls, plain] } else { [plain, tls] };
+        let ports = [settings.announced_port, own[0], own[1]];
         ports.into_iter().find(|port| *port != 0).unwrap_or(0)
     }
 
@@ -202,7 +204,7 @@ impl Worker {
         let replication = &self.server.replication;
         let MasterSocket { stream, mut buffer, .. } = socket;
         replication.record_read(epoch, buffer.len());
-        let (mut from_master, mut to_master) = stream.into_split();
+        let (mut from_master, mut to_master) = tokio::io::split(stream);
         let (mut from_client, mut to_client) = client.into_split();
         let forward = async {
             loop {
@@ -230,10 +232,14 @@ impl Worker {
                         let offset = replication.applied().to_string();
                         encode(&mut request, &["REPLCONF", "ACK", &offset]);
                         to_master.write_all(&request).await?;
+                        to_master.flush().await?;
                     }
                     read = from_client.read(&mut bytes) => match read {
                         Ok(0) | Err(_) => return Err::<Infallible, _>(LinkError::Ended),
-                        Ok(read) => to_master.write_all(&bytes[..read]).await?,
+                        Ok(read) => {
+                            to_master.write_all(&bytes[..read]).await?;
+                            to_master.flush().await?;
+                        }
                     },
                 }
             }

@@ -2,28 +2,41 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use rustls::pki_types::ServerName;
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 use tokio::time::{error::Elapsed, timeout};
+use tokio_rustls::TlsConnector;
 
 use crate::commands::replica::COUNTERS_CAPABILITY;
+use crate::config::Config;
 use crate::config::replication::{MasterAddress, ReplicationSettings};
 use crate::keyspace::LoadError;
 use crate::protocol::request::encode;
+use crate::tls::TlsError;
+use crate::tls::link::link_config;
 
 /// A connection to a master.
-#[derive(Debug)]
 pub(super) struct MasterSocket {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Box<dyn Duplex>,
+    /// The addresses of the master and of this end.
+    pub(super) addresses: (SocketAddr, SocketAddr),
     /// Bytes that were read and not used.
     pub(super) buffer: BytesMut,
     /// A master that is silent for this time is taken for lost.
     time: Duration,
 }
+
+/// A stream in both directions, plain or with TLS.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Duplex for S {}
 
 /// The answer to the request for the stream.
 #[derive(Debug)]
@@ -39,6 +52,8 @@ pub(super) enum Answer {
 pub(super) enum LinkError {
     #[error("{0}")]
     Failed(#[from] io::Error),
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     #[error("the master is silent")]
     Silent,
     #[error("the master has closed the connection")]
@@ -67,15 +82,27 @@ const MARKED: &[u8] = b"EOF:";
 const MARK_BYTES: usize = 40;
 
 impl MasterSocket {
-    pub(super) async fn connect(master: &MasterAddress, time: Duration) -> Result<Self, LinkError> {
+    pub(super) async fn connect(
+        master: &MasterAddress,
+        config: &Config,
+    ) -> Result<Self, LinkError> {
+        let time = config.replication.timeout;
         let address = (master.host.as_str(), master.port);
         let stream = timeout(time, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: BytesMut::new(), time })
-    }
-
-    pub(super) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
-        Ok((self.stream.peer_addr()?, self.stream.local_addr()?))
+        let addresses = (stream.peer_addr()?, stream.local_addr()?);
+        let stream: Box<dyn Duplex> = match config.replication.tls {
+            false => Box::new(stream),
+            true => {
+                let settings = config.tls.clone();
+                let tls = spawn_blocking(move || link_config(&settings)).await;
+                let tls = tls.map_err(io::Error::other)??;
+                let name = ServerName::try_from(master.host.clone()).map_err(io::Error::other)?;
+                let connector = TlsConnector::from(Arc::new(tls));
+                Box::new(timeout(time, connector.connect(name, stream)).await??)
+            }
+        };
+        Ok(Self { stream, addresses, buffer: BytesMut::new(), time })
     }
 
     /// Logs in, and says what this server is.
@@ -157,16 +184,21 @@ impl MasterSocket {
 
     /// Shows the master that this server is still busy with the copy, as Redis does.
     pub(super) async fn show_life(&mut self) -> Result<(), LinkError> {
-        timeout(self.time, self.stream.write_all(b"\n")).await??;
-        Ok(())
+        self.send(b"\n").await
     }
 
     /// Sends a request and returns the line of its reply.
     async fn ask(&mut self, words: &[&[u8]]) -> Result<Vec<u8>, LinkError> {
         let mut request = Vec::new();
         encode(&mut request, words);
-        timeout(self.time, self.stream.write_all(&request)).await??;
+        self.send(&request).await?;
         self.line().await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        timeout(self.time, self.stream.write_all(bytes)).await??;
+        timeout(self.time, self.stream.flush()).await??;
+        Ok(())
     }
 
     /// Reads a line. Empty ones keep the connection alive while the master prepares a copy.

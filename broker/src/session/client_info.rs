@@ -467,10 +467,9 @@ impl ClientRegistry {
     }
 
     pub(crate) fn remove(&self, id: u64) {
-        let removed = self.by_id.lock().remove(&id);
-        let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.into_iter().for_each(Waker::wake);
-        if let Some(info) = removed {
+        // Whoever finds it gone finds it in no figure.
+        let known = self.by_id.lock().get(&id).cloned();
+        if let Some(info) = known {
             let summed = info.counts.summed_bytes.swap(0, Ordering::Relaxed);
             self.bytes.fetch_sub(summed, Ordering::Relaxed);
             match info.counted.swap(StateCounts::GONE, Ordering::Relaxed) {
@@ -478,6 +477,9 @@ impl ClientRegistry {
                 before => self.states.change(before, 0),
             }
         }
+        self.by_id.lock().remove(&id);
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Adds the change of a client's memory to the sum. Returns the sum if the client has grown by

@@ -39,6 +39,8 @@ pub(crate) struct Role {
     changes: u64,
     /// `None` for a master.
     pub(crate) master: Option<MasterAddress>,
+    /// Whether the server had replicas when it changed.
+    pub(crate) had_replicas: bool,
 }
 
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl Replication {
         let is_replica = master.is_some();
         let now = Instant::now();
         Self {
-            role: watch::Sender::new(Role { changes: 0, master }),
+            role: watch::Sender::new(Role { changes: 0, master, had_replicas: false }),
             state: Mutex::new(State {
                 link: Link::down(),
                 known_at: now,
@@ -193,6 +195,7 @@ impl Replication {
             state.known_at = Instant::now();
         }
         state.link = Link::down();
+        let had_replicas = !state.replicas.is_empty();
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.is_linked.store(false, Ordering::Release);
         self.is_replica.store(master.is_some(), Ordering::Release);
@@ -200,6 +203,7 @@ impl Replication {
         self.role.send_modify(|role| {
             role.changes += 1;
             role.master = master;
+            role.had_replicas = had_replicas;
         });
     }
 

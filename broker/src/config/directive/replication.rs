@@ -38,6 +38,13 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         kind: PASSWORD,
     },
     Directive {
+        name: "tls-replication",
+        change: Change::Free,
+        is_shown: true,
+        expects: "yes or no",
+        kind: TLS,
+    },
+    Directive {
         name: "replica-priority",
         change: Change::Free,
         is_shown: true,
@@ -224,6 +231,9 @@ const PASSWORD: Kind = Kind::Text {
         Ok(())
     },
 };
+
+const TLS: Kind =
+    Kind::Flag { at: |config| &mut config.replication.tls, get: |config| config.replication.tls };
 
 const PRIORITY: Kind = Kind::Integer {
     min: 0,
