@@ -19,7 +19,7 @@ const STEP: &str = "image";
 /// Its C library can be linked into the program.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Compressed.
-const LAYER_BYTES_MAX: usize = 4_000_000;
+const LAYER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Links the C library into the program, and packs the list of addresses that its start corrects, which
 /// takes a tenth of the image otherwise.
 const FLAGS: &str = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs";
