@@ -245,13 +245,18 @@ impl Keyspace {
 
     /// Returns the keys that were counted up and do not expire.
     pub(crate) fn counted(&self) -> Vec<(u16, Box<[u8]>)> {
-        let databases = (0..).zip(&self.databases);
-        let all = databases.flat_map(|(number, database)| {
-            database.iter().map(move |(key, entry)| (number, key, entry))
-        });
-        all.filter(|(_, _, entry)| entry.is_counted && entry.counter().is_some())
+        self.entries()
+            .filter(|(_, _, entry)| entry.is_counted && entry.counter().is_some())
             .map(|(database, key, _)| (database, key.into()))
             .collect()
+    }
+
+    /// Returns all keys with their databases.
+    fn entries(&self) -> impl Iterator<Item = (u16, &[u8], &Entry)> {
+        let databases = (0..).zip(&self.databases);
+        databases.flat_map(|(number, database)| {
+            database.iter().map(move |(key, entry)| (number, key, entry))
+        })
     }
 
     /// Queues a snapshot of the counters for their file, behind all changes that it includes.
@@ -271,14 +276,10 @@ impl Keyspace {
 
     /// Returns all keys that hold an integer and do not expire.
     fn counters(&self) -> Vec<Counter> {
-        let databases = (0..).zip(&self.databases);
-        let all = databases.flat_map(|(number, database)| {
-            database.iter().map(move |(key, entry)| (number, key, entry))
-        });
         let counter = |(database, key, entry): (u16, &[u8], &Entry)| {
             Some(Counter { database, key: key.into(), number: entry.counter()? })
         };
-        all.filter_map(counter).collect()
+        self.entries().filter_map(counter).collect()
     }
 
     /// Sets the tracking of a client, and adds prefixes to those that it has. Returns the bytes that the
@@ -517,36 +518,38 @@ impl Keys<'_> {
         self.touched(key);
     }
 
-    /// Reports a change of a key to watchers, clients with copies and the journal. Does not count
-    /// it: it is a part of another change, or no command has caused it.
-    pub(crate) fn touched(&mut self, key: &[u8]) {
-        self.tell_of(key);
-        let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
-        if journal.is_none() && feed.is_none() {
-            return;
-        }
-        let database = self.scope.database;
-        if let Some(journal) = journal {
-            let entry = databases[usize::from(database)].get(key);
-            journal.record(database, key, entry.and_then(Entry::counter));
-        }
-        if let Some(feed) = feed.as_mut().filter(|feed| feed.takes(self.scope.finds_expired)) {
-            feed.add_change(database, key);
-        }
-    }
-
     /// Reports a change of a part of a key, and counts it.
     pub(crate) fn stepped(&mut self, key: &[u8], step: Step<'_>) {
         self.keyspace.changes += 1;
+        self.report(key, Some(step));
+    }
+
+    /// Reports a change of a key. Does not count it: it is a part of another change, or no command has
+    /// caused it.
+    pub(crate) fn touched(&mut self, key: &[u8]) {
+        self.report(key, None);
+    }
+
+    /// Reports a change of a key, or of a part of it, to watchers, clients with copies, the journal and the
+    /// feed.
+    fn report(&mut self, key: &[u8], step: Option<Step<'_>>) {
         self.tell_of(key);
         let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
         let database = self.scope.database;
         if let Some(journal) = journal {
-            let entry = databases[usize::from(database)].get(key);
-            journal.record(database, key, entry.and_then(Entry::counter));
+            let number = databases[usize::from(database)].get(key).and_then(Entry::counter);
+            match (step, number) {
+                (Some(Step::Increment(_)), Some(number)) => {
+                    journal.record_count(database, key, number);
+                }
+                (_, number) => journal.record(database, key, number),
+            }
         }
         if let Some(feed) = feed.as_mut().filter(|feed| feed.takes(self.scope.finds_expired)) {
-            feed.add_step(database, key, step);
+            match step {
+                Some(step) => feed.add_step(database, key, step),
+                None => feed.add_change(database, key),
+            }
         }
     }
 
@@ -565,29 +568,12 @@ impl Keys<'_> {
             }
         }
         if is_counted {
-            self.counted(key, increment, new);
+            self.stepped(key, Step::Increment(increment));
         } else {
             self.changed(key)
         }
         self.notify(Class::Text, "incrby", key);
         Ok(new)
-    }
-
-    /// Reports that a key was counted up to `number`.
-    fn counted(&mut self, key: &[u8], increment: i64, number: i64) {
-        self.keyspace.changes += 1;
-        self.tell_of(key);
-        let Keyspace { databases, journal, feed, .. } = &mut *self.keyspace;
-        if let Some(feed) = feed.as_mut().filter(|feed| feed.takes(self.scope.finds_expired)) {
-            feed.add_step(self.scope.database, key, Step::Increment(increment));
-        }
-        if let Some(journal) = journal {
-            let database = self.scope.database;
-            match databases[usize::from(database)].get(key).and_then(Entry::counter) {
-                Some(_) => journal.record_count(database, key, number),
-                None => journal.record(database, key, None),
-            }
-        }
     }
 
     fn tell_of(&mut self, key: &[u8]) {

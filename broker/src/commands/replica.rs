@@ -126,6 +126,7 @@ impl Session {
             return refused("ERR Filtered replica requires EOF capability");
         }
         if !options.wants_dump {
+            self.open_stream(context, order);
             self.push_copy(context, order, &[]);
             return self.replicate(context, order, Follower::Silent);
         }
@@ -203,7 +204,6 @@ impl Session {
     /// Queues a line and a copy of all keys, behind which the stream begins.
     fn push_copy(&self, context: &mut Context, order: &mut OrderGuard<'_>, line: &[u8]) {
         self.server.replication.syncs.full.add(1);
-        self.open_stream(context, order);
         let now = order.now();
         let dump = order.keyspace().dump(now, self.replica.knows_counters);
         let limit = OutputLimit::default();
@@ -255,9 +255,9 @@ impl Session {
     /// Answers the question of the master how far this server is. Past [`Silence`], since the client of
     /// the stream gets no other reply.
     fn acknowledge(&self, context: &mut Context) {
-        let offset = self.server.replication.applied().to_string();
+        let acknowledgement = self.server.replication.acknowledgement();
         context.flush_queue().push(&self.output, OutputLimit::default(), |out| {
-            request::encode(out, &["REPLCONF", "ACK", &offset]);
+            out.extend_from_slice(&acknowledgement);
         });
     }
 }

@@ -1,7 +1,9 @@
 //! `WAIT`: waits until replicas have what was changed before.
 
+use std::time::Duration;
+
 use super::client::timeout;
-use super::errors::NOT_AN_INTEGER;
+use super::errors::{CommandError, NOT_AN_INTEGER};
 use super::server::or_without_end;
 use super::spec::{Awaited, Outcome};
 use crate::protocol::reply::Reply;
@@ -28,18 +30,14 @@ impl Session {
         if self.server.replication.is_replica() {
             return Some(Err(ON_REPLICA.to_vec()).into());
         }
-        let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER);
-        let time = timeout(request.argument(2));
-        let (replicas, time) = match (replicas, time) {
-            (Ok(replicas), Ok(time)) => (replicas, time),
-            (Err(error), _) => return Some(Err(error.to_vec()).into()),
-            (_, Err(error)) => return Some(Err(error).into()),
+        let (count, time) = match replicas_and_time(request) {
+            Ok(wanted) => wanted,
+            Err(error) => return Some(Err(error).into()),
         };
         if self.server.replication.has_replicas() {
             return None;
         }
         // Without replicas, a client that requires one waits for the whole time.
-        let count = usize::try_from(replicas).unwrap_or(0);
         self.awaited = AwaitedReplicas { count, offset: 0 };
         Some(match count {
             0 => self.reached(Awaited::Replicas).into(),
@@ -54,10 +52,8 @@ impl Session {
         order: &mut OrderGuard<'_>,
         request: Request<'_>,
     ) -> Outcome {
-        let count = request::integer(request.argument(1)).unwrap_or(0);
-        let count = usize::try_from(count).unwrap_or(0);
-        let time = match timeout(request.argument(2)) {
-            Ok(time) => time,
+        let (count, time) = match replicas_and_time(request) {
+            Ok(wanted) => wanted,
             Err(error) => return Err(error).into(),
         };
         self.awaited = AwaitedReplicas { count, offset: order.stream_offset() };
@@ -100,4 +96,11 @@ impl Session {
             Awaited::AppendOnlyFiles => Reply::Array(vec![Reply::Integer(0), Reply::Integer(0)]),
         }
     }
+}
+
+/// Returns the wanted number of replicas, none for a negative one, and the timeout.
+fn replicas_and_time(request: Request<'_>) -> Result<(usize, Duration), CommandError> {
+    let replicas = request::integer(request.argument(1)).ok_or(NOT_AN_INTEGER)?;
+    let time = timeout(request.argument(2))?;
+    Ok((usize::try_from(replicas).unwrap_or(0), time))
 }

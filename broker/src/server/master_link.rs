@@ -25,7 +25,6 @@ use crate::config::replication::{MasterAddress, ReplicationSettings};
 use crate::ids::WorkerId;
 use crate::keyspace::{LoadError, load};
 use crate::observe::clock::since_1970;
-use crate::protocol::request::encode;
 use crate::pubsub::order::OrderGuard;
 use crate::session::client_info::Flag;
 use crate::session::context::Context;
@@ -224,24 +223,16 @@ impl Worker {
             let mut ticks = interval(ACK_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut bytes = vec![0; 1024];
-            let mut request = Vec::new();
             loop {
-                tokio::select! {
-                    _ = ticks.tick() => {
-                        request.clear();
-                        let offset = replication.applied().to_string();
-                        encode(&mut request, &["REPLCONF", "ACK", &offset]);
-                        to_master.write_all(&request).await?;
-                        to_master.flush().await?;
-                    }
+                let answer = tokio::select! {
+                    _ = ticks.tick() => replication.acknowledgement(),
                     read = from_client.read(&mut bytes) => match read {
                         Ok(0) | Err(_) => return Err::<Infallible, _>(LinkError::Ended),
-                        Ok(read) => {
-                            to_master.write_all(&bytes[..read]).await?;
-                            to_master.flush().await?;
-                        }
+                        Ok(read) => bytes[..read].to_vec(),
                     },
-                }
+                };
+                to_master.write_all(&answer).await?;
+                to_master.flush().await?;
             }
         };
         tokio::select! {

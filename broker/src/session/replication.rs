@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::config::replication::MasterAddress;
 use crate::observe::stats::Counter;
+use crate::protocol::request::encode;
 use crate::session::client_info::{ClientInfo, Signal};
 
 /// The role of a server, its link to a master, and its replicas.
@@ -297,6 +298,13 @@ impl Replication {
 
     pub(crate) fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    /// Returns what tells the master how far this server is.
+    pub(crate) fn acknowledgement(&self) -> Vec<u8> {
+        let mut request = Vec::new();
+        encode(&mut request, &["REPLCONF", "ACK", &self.applied().to_string()]);
+        request
     }
 
     pub(crate) fn add_replica(&self, replica: Replica) {
