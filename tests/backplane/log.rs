@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, Once};
 
+use harness::{SLOW_DEADLINE, eventually_within};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
@@ -54,6 +55,24 @@ impl Log {
     /// Returns the events with this message.
     pub(crate) fn lines(&self, message: &str) -> Vec<Line> {
         self.all().into_iter().filter(|line| line.field("message") == message).collect()
+    }
+
+    /// Returns the first event with this message and connection. Waits for it.
+    pub(crate) async fn first(&self, message: &str, connection: &str) -> Line {
+        let found = || {
+            let mut lines = self.lines(message).into_iter();
+            lines.find(|line| line.field("connection") == connection)
+        };
+        eventually_within(SLOW_DEADLINE, async || found().is_some()).await;
+        found().expect("it was there")
+    }
+
+    /// Waits until the only backplane of this thread that has lost its server knows it of both
+    /// connections. Its state tells of the first alone.
+    pub(crate) async fn is_cut_off(&self) {
+        for connection in ["subscription", "commands"] {
+            self.first("backplane disconnected", connection).await;
+        }
     }
 
     /// Returns all events of the backplane.

@@ -26,24 +26,24 @@ async fn an_outage_and_its_gap_are_logged() {
     let one = join_with(&format!("redis://:a%20secret@{address}"), impatient).await;
     is_ready(&one).await;
     for connection in ["subscription", "commands"] {
-        let line = first(&log, "backplane connected", connection).await;
+        let line = log.first("backplane connected", connection).await;
         assert_eq!((line.level, line.field("attempt")), (Level::INFO, "1"));
         assert_eq!(line.field("server"), address);
     }
 
     network.set(Fault::Closed);
     for connection in ["subscription", "commands"] {
-        let line = first(&log, "backplane disconnected", connection).await;
+        let line = log.first("backplane disconnected", connection).await;
         assert_eq!(line.level, Level::WARN);
         assert!(!line.field("reason").is_empty(), "{line:?}");
-        let line = first(&log, "reconnecting", connection).await;
+        let line = log.first("reconnecting", connection).await;
         assert_eq!((line.level, line.field("attempt")), (Level::DEBUG, "1"));
         assert!(line.field("delay").ends_with('s'), "{line:?}");
     }
     within(SLOW_DEADLINE, one.send(Target::all(), invocation(1)))
         .await
         .expect_err("the server is unreachable");
-    let line = first(&log, "an invocation was not sent", "").await;
+    let line = log.first("an invocation was not sent", "").await;
     assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
 
     let mut client = server.client().await;
@@ -54,7 +54,7 @@ async fn an_outage_and_its_gap_are_logged() {
     eventually_within(SLOW_DEADLINE, async || one.health().lost >= 3).await;
     let again = log.lines("backplane connected");
     assert!(again.iter().any(|line| line.field("attempt") != "1"), "{again:?}");
-    let line = first(&log, "messages are missing", "").await;
+    let line = log.first("messages are missing", "").await;
     let id = |name| line.field(name).parse::<u64>().expect("an id");
     assert_eq!(line.level, Level::WARN);
     assert!(id("to") - id("from") >= 2, "{line:?}");
@@ -69,10 +69,10 @@ async fn a_subscription_that_is_dead_is_logged() {
     let one = join(&format!("redis://127.0.0.1:{}", network.port()), APP).await;
     is_ready(&one).await;
     network.set(Fault::Deaf);
-    let line = first(&log, "health probe timed out", "").await;
+    let line = log.first("health probe timed out", "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(line.field("silence").ends_with('s'), "{line:?}");
-    let line = first(&log, "backplane disconnected", "subscription").await;
+    let line = log.first("backplane disconnected", "subscription").await;
     assert_eq!(line.field("reason"), "health probe timed out");
 }
 
@@ -90,14 +90,14 @@ async fn replays_resets_and_malformed_payloads_are_logged() {
     network.set(Fault::None);
     is_connected(&one).await;
     is_ready(&one).await;
-    let line = first(&log, "replayed missed messages", "").await;
+    let line = log.first("replayed missed messages", "").await;
     assert!(line.field("messages").parse::<u64>().expect("a count") >= 3, "{line:?}");
     client.command(&["DEL", APP]).await;
     send(&one, Target::all(), 1).await;
-    let line = first(&log, "id counter was reset", "").await;
+    let line = log.first("id counter was reset", "").await;
     assert_eq!(line.level, Level::ERROR);
     client.command(&["PUBLISH", APP, "odd"]).await;
-    let line = first(&log, "skipped a malformed payload", "").await;
+    let line = log.first("skipped a malformed payload", "").await;
     assert_eq!((line.level, line.field("bytes")), (Level::DEBUG, "3"));
 }
 
@@ -113,7 +113,7 @@ async fn connections_closed_for_falling_behind_are_logged() {
     is_ready(&one).await;
     // More messages than the queue of a connection may hold.
     send_at_once(&one, Target::connection("at once"), 0..1025).await;
-    let line = first(&log, CLOSED, "at once").await;
+    let line = log.first(CLOSED, "at once").await;
     assert_eq!((line.level, line.field("connection")), (Level::WARN, "at once"));
     receive(&mut at_once, 1024).await;
     assert_eq!(
@@ -133,7 +133,7 @@ async fn connections_closed_for_falling_behind_are_logged() {
         within(SLOW_DEADLINE, later.recv()).await.expect_err("slow"),
         Disconnect::SlowConnection
     );
-    let line = first(&log, CLOSED, "later").await;
+    let line = log.first(CLOSED, "later").await;
     assert_eq!((line.field("app"), line.field("server")), (APP, &*address), "{line:?}");
 }
 
@@ -163,7 +163,7 @@ async fn rejections_by_the_server_are_logged() {
     client.command(&["ACL", "SETUSER", "ann", "off"]).await;
     client.command(&["CLIENT", "KILL", "USER", "ann"]).await;
     for connection in ["subscription", "commands"] {
-        let line = first(&log, "backplane rejected", connection).await;
+        let line = log.first("backplane rejected", connection).await;
         assert_eq!(line.level, Level::ERROR);
         assert!(line.field("reason").starts_with("WRONGPASS"), "{line:?}");
     }
@@ -181,7 +181,7 @@ async fn a_replay_without_a_reply_is_logged() {
     is_disconnected(&one).await;
     missed(&mut server.client().await, 1).await;
     network.set(Fault::Forgetful);
-    let line = first(&log, "could not replay missed messages", "").await;
+    let line = log.first("could not replay missed messages", "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(line.field("failure").contains("reply"), "{line:?}");
 }
@@ -197,14 +197,14 @@ async fn a_restarted_server_and_an_announcement_are_logged() {
     server.kill();
     is_disconnected(&one).await;
     let _back = one.attach_at("back", None, &[], before.cursor());
-    let line = first(&log, "announced a reconnected connection", "back").await;
+    let line = log.first("announced a reconnected connection", "back").await;
     assert_eq!(line.level, Level::DEBUG);
-    let line = first(&log, "could not notify the other servers", "").await;
+    let line = log.first("could not notify the other servers", "").await;
     assert_eq!(line.level, Level::DEBUG);
     assert!(line.field("error").starts_with("the backplane is disconnected: "), "{line:?}");
     server.restart().await;
     let waiting = "waiting for other servers to restore the id counter";
-    let line = first(&log, waiting, "").await;
+    let line = log.first(waiting, "").await;
     assert_eq!(line.level, Level::DEBUG);
     assert!(line.field("last_id").parse::<u64>().is_ok_and(|id| id > 0), "{line:?}");
 }
@@ -217,16 +217,16 @@ async fn received_messages_and_duplicates_are_logged() {
     let _ann = one.attach("ann", None);
     is_ready(&one).await;
     send(&one, Target::all(), 1).await;
-    assert_eq!(first(&log, "message received", "").await.level, Level::TRACE);
+    assert_eq!(log.first("message received", "").await.level, Level::TRACE);
     let mut client = server.client().await;
     let last = client.command(&["INCR", APP]).await.integer().to_string();
     publish(&mut client, &last).await;
     publish(&mut client, &last).await;
-    let line = first(&log, "skipped a duplicate message", "").await;
+    let line = log.first("skipped a duplicate message", "").await;
     assert_eq!((line.level, line.field("id")), (Level::DEBUG, &*last));
     let far = i64::MAX.to_string();
     publish(&mut client, &far).await;
-    let line = first(&log, "skipped a payload with an implausible id", "").await;
+    let line = log.first("skipped a payload with an implausible id", "").await;
     assert_eq!((line.level, line.field("id")), (Level::WARN, &*far));
 }
 
@@ -242,13 +242,13 @@ async fn an_embedded_broker_is_logged_alike() {
     send(&one, Target::all(), 1).await;
     client.command(&["SET", APP, "no number"]).await;
     publish(&mut client, "1").await;
-    let line = first(&log, NOT_RESTORED, "").await;
+    let line = log.first(NOT_RESTORED, "").await;
     assert_eq!(line.level, Level::WARN);
     assert!(!line.field("reason").is_empty(), "{line:?}");
 
     client.command(&["DEL", APP]).await;
     send_too_much(&one).await;
-    let line = first(&log, "backplane disconnected", "subscription").await;
+    let line = log.first("backplane disconnected", "subscription").await;
     assert_eq!(line.field("reason"), "fell behind its output limit");
     let connected = "backplane connected";
     eventually_within(SLOW_DEADLINE, async || log.lines(connected).len() >= 2).await;
@@ -301,16 +301,6 @@ async fn every_counter_moves() {
 
 const CLOSED: &str = "closed a connection that fell behind";
 const NOT_RESTORED: &str = "could not restore the id counter after broker data loss";
-
-/// Returns the first event with this message and connection. Waits for it.
-async fn first(log: &Log, message: &str, connection: &str) -> Line {
-    let found = || {
-        let mut lines = log.lines(message).into_iter();
-        lines.find(|line| line.field("connection") == connection)
-    };
-    eventually_within(SLOW_DEADLINE, async || found().is_some()).await;
-    found().expect("it was there")
-}
 
 fn assert_all_name_their_app(log: &Log, server: &str) {
     for line in log.all() {

@@ -10,6 +10,7 @@ use crate::farm::{
     all_have_counted, builder, invocation, is_connected, is_disconnected, is_ready, join,
     join_many, join_with, nothing_more, receive, send,
 };
+use crate::log::Log;
 
 const APP: &str = "ChatApp";
 
@@ -64,6 +65,7 @@ async fn ids_go_on_after_a_server_has_lost_its_memory() {
 
 #[tokio::test]
 async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
+    let log = Log::begin();
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -72,7 +74,7 @@ async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
     let two = join(&server.url(), APP).await;
     let mut bob = two.attach("bob", None);
     network.set(Fault::Closed);
-    is_disconnected(&one).await;
+    log.is_cut_off().await;
     let mut sends = Vec::new();
     for number in 0..20 {
         let mut sending = Box::pin(one.send(Target::all(), invocation(number)));
@@ -92,6 +94,7 @@ async fn messages_sent_during_an_outage_arrive_in_order_afterwards() {
 
 #[tokio::test]
 async fn a_long_outage_fails_queued_sends_with_its_reason() {
+    let log = Log::begin();
     let mut server = server(&[]).await;
     let impatient = builder(APP)
         .queue_age_max(Duration::from_millis(200))
@@ -101,7 +104,7 @@ async fn a_long_outage_fails_queued_sends_with_its_reason() {
     let one = join_with(&server.url(), impatient).await;
     is_ready(&one).await;
     server.kill();
-    is_disconnected(&one).await;
+    log.is_cut_off().await;
     let sends = (0..3).map(|number| one.send(Target::all(), invocation(number)));
     let outcomes = within(SLOW_DEADLINE, futures_util::future::join_all(sends)).await;
     assert!(matches!(outcomes[0], Err(SendError::Disconnected { .. })), "{outcomes:?}");
@@ -118,6 +121,7 @@ async fn a_long_outage_fails_queued_sends_with_its_reason() {
 
 #[tokio::test]
 async fn the_queue_is_limited_in_bytes_too() {
+    let log = Log::begin();
     let mut server = server(&[]).await;
     let narrow = builder(APP)
         .queue_bytes_max(1000)
@@ -126,7 +130,7 @@ async fn the_queue_is_limited_in_bytes_too() {
     let one = join_with(&server.url(), narrow).await;
     is_ready(&one).await;
     server.kill();
-    is_disconnected(&one).await;
+    log.is_cut_off().await;
     let large = || Invocation::new("large", ["x".repeat(600)]).expect("an array");
     let sends = (0..2).map(|_| one.send(Target::all(), large()));
     let outcomes = within(SLOW_DEADLINE, futures_util::future::join_all(sends)).await;
@@ -138,6 +142,7 @@ async fn the_queue_is_limited_in_bytes_too() {
 
 #[tokio::test]
 async fn local_connections_receive_messages_during_an_outage_once() {
+    let log = Log::begin();
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -148,7 +153,7 @@ async fn local_connections_receive_messages_during_an_outage_once() {
     one.join("ann", "room").await.expect("joined");
     two.join("bob", "room").await.expect("joined");
     network.set(Fault::Closed);
-    is_disconnected(&one).await;
+    log.is_cut_off().await;
     let mut sending = Box::pin(one.send(Target::groups(["room", "room"]), invocation(1)));
     assert!(tokio::time::timeout(Duration::ZERO, &mut sending).await.is_err());
     assert_eq!(receive(&mut ann, 2).await, [1, 1], "twice meant is twice delivered");
@@ -188,6 +193,7 @@ async fn a_connection_that_moved_after_an_outage_stays_there() {
 
 /// Returns two servers of the app. The first is cut off, and its queue has a short age limit.
 async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
+    let log = Log::begin();
     let server = server(&[]).await;
     let network = Proxy::to(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", network.port());
@@ -195,7 +201,7 @@ async fn one_cut_off() -> (Server, Proxy, Backplane, Backplane) {
     let one = join_with(&url, impatient).await;
     let two = join(&server.url(), APP).await;
     network.set(Fault::Closed);
-    is_disconnected(&one).await;
+    log.is_cut_off().await;
     (server, network, one, two)
 }
 
