@@ -125,16 +125,23 @@ fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
     for value in given {
         match value {
             Value::String(text) => request.push(&text.as_bytes()),
-            Value::Integer(value) => {
-                request.push(resp::number::shortest(*value as f64).as_bytes());
-            }
-            Value::Number(value) => {
-                request.push(resp::number::shortest(*value).as_bytes());
-            }
+            Value::Integer(value) => request.push(value.to_string().as_bytes()),
+            Value::Number(value) => request.push(number_text(*value).as_bytes()),
             _ => return Err("Lua redis lib command arguments must be strings or integers"),
         }
     }
     Ok(request)
+}
+
+/// Writes a number as Redis 7.2 does: a whole one without an exponent, since commands read no other.
+fn number_text(value: f64) -> String {
+    /// Half of the largest integer, as in Redis.
+    const WHOLE_MAX: f64 = 4_611_686_018_427_387_904.0;
+
+    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
+        return number::to_integer(value).to_string();
+    }
+    resp::number::shortest(value)
 }
 
 /// `redis.acl_check_cmd(command, ...)`
@@ -247,4 +254,19 @@ fn trimmed(text: &[u8]) -> &[u8] {
     let text = &text[start..];
     let end = text.iter().rev().take_while(|byte| is_end(byte)).count();
     &text[..text.len() - end]
+}
+
+#[test]
+fn whole_numbers_have_no_exponent() {
+    for (value, expected) in [
+        (3e9, "3000000000"),
+        (-3e9, "-3000000000"),
+        (1e17, "100000000000000000"),
+        (1e20, "1e+20"),
+        (-0.0, "0"),
+        (0.1, "0.1"),
+        (f64::INFINITY, "inf"),
+    ] {
+        assert_eq!(number_text(value), expected);
+    }
 }
