@@ -202,7 +202,8 @@ async fn a_lagging_replica_is_promoted_without_a_gap() {
 async fn an_old_snapshot_causes_no_gap() {
     let slow = ["--key-load-delay", "500", "--loading-process-events-interval-bytes", "1024"];
     let mut server = Server::redis(&slow).await;
-    let one = join_with(&server.url(), builder(APP)).await;
+    // A probe whose id arrives and whose message does not would be a gap.
+    let one = join_with(&server.url(), builder(APP).probe_interval(10 * SLOW_DEADLINE)).await;
     let mut ann = one.attach("ann", None);
     for number in 0..20 {
         send(&one, Target::all(), number).await;

@@ -44,10 +44,18 @@ pub(crate) async fn join_with(url: &str, builder: Builder) -> Backplane {
 
 /// Joins with several servers concurrently.
 pub(crate) async fn join_many(url: &str, app: &'static str, count: usize) -> Vec<Backplane> {
+    join_many_with(url, count, || builder(app)).await
+}
+
+pub(crate) async fn join_many_with(
+    url: &str,
+    count: usize,
+    builder: impl Fn() -> Builder,
+) -> Vec<Backplane> {
     let mut joining = JoinSet::new();
     for _ in 0..count {
-        let url = url.to_owned();
-        joining.spawn(async move { join(&url, app).await });
+        let (url, builder) = (url.to_owned(), builder());
+        joining.spawn(async move { join_with(&url, builder).await });
     }
     joining.join_all().await
 }
@@ -121,7 +129,9 @@ pub(crate) async fn nothing_more(backplane: &Backplane, connections: &mut [&mut 
 pub(crate) async fn all_have_counted(client: &mut Client, servers: u64) {
     let mut counts = async || {
         let stats = client.command(&["INFO", "commandstats"]).await.text().to_owned();
-        let line = stats.lines().find(|line| line.starts_with("cmdstat_pubsub|numsub:"));
+        let names = ["cmdstat_pubsub|numsub:", "cmdstat_pubsub|shardnumsub:"];
+        let mut lines = stats.lines();
+        let line = lines.find(|line| names.iter().any(|name| line.starts_with(name)));
         let calls = line.and_then(|line| line.split_once("calls=")?.1.split(',').next());
         calls.map_or(0, |calls| calls.parse::<u64>().expect("a number"))
     };

@@ -10,7 +10,9 @@ use backplane::{Backplane, Builder};
 use harness::{Fault, SLOW_DEADLINE, eventually_within, within};
 
 use super::{REMEMBERS, site};
-use crate::farm::{builder, is_connected, is_disconnected, is_ready, join, join_with};
+use crate::farm::{
+    all_have_counted, builder, is_connected, is_disconnected, is_ready, join, join_with,
+};
 use crate::observer::kill_clients;
 use crate::site::Site;
 use crate::soak::{Soak, Totals};
@@ -19,17 +21,21 @@ const APP: &str = "ChatApp";
 
 const NOTHING: Totals = Totals { missing: 0, lost: 0 };
 
-/// Settings with which a fault is noticed soon.
+/// Settings with which a fault is noticed soon. A machine that is busy for a second is one, too.
 fn quick() -> Builder {
     builder(APP).probe_interval(Duration::from_millis(200)).answer_timeout(Duration::from_secs(1))
 }
 
-async fn join_quick(url: &str, count: usize) -> Vec<Backplane> {
+async fn join_several(url: &str, count: usize, builder: fn() -> Builder) -> Vec<Backplane> {
     let mut servers = Vec::new();
     for _ in 0..count {
-        servers.push(join_with(url, quick()).await);
+        servers.push(join_with(url, builder()).await);
     }
     servers
+}
+
+fn patient() -> Builder {
+    builder(APP)
 }
 
 async fn soak(site: &Site, servers: Vec<Backplane>) -> Soak {
@@ -45,9 +51,11 @@ fn assert_replayed(totals: Totals) {
 #[tokio::test]
 async fn the_broker_is_killed() {
     let mut site = site().await;
-    let mut soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let mut soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     for _ in 0..2 {
         soak.run(0, 100).await;
+        // A server that does not know the others would send before they are back.
+        all_have_counted(&mut site.client(APP).await, 3).await;
         site.restart(APP).await;
         site.listen(&mut soak.observer, APP).await;
         for backplane in soak.backplanes() {
@@ -67,7 +75,7 @@ async fn the_broker_is_killed() {
 async fn the_broker_loses_its_counter() {
     let site = site().await;
     let mut client = site.client(APP).await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     soak.run_through(&mut client, &[&["DEL", APP], &["SET", APP, "3"]]).await;
     assert_eq!(soak.totals().await.lost, 0);
 }
@@ -77,7 +85,7 @@ async fn the_broker_loses_its_counter() {
 #[tokio::test]
 async fn the_broker_stands_still() {
     let site = site().await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, quick).await).await;
     soak.run(0, 100).await;
     let server = site.server(APP).await;
     server.pause();
@@ -97,7 +105,7 @@ async fn the_broker_stands_still() {
 async fn one_server_is_cut_off() {
     let site = site().await;
     let far = join_with(&site.far(), quick()).await;
-    let near = join_with(&site.near().await, quick()).await;
+    let near = join_with(&site.near().await, patient()).await;
     let soak = soak(&site, vec![far.clone(), near.clone()]).await;
     for fault in [Fault::Closed, Fault::BlackHole, Fault::Half] {
         soak.run(0, 50).await;
@@ -115,7 +123,7 @@ async fn one_server_is_cut_off() {
 #[tokio::test]
 async fn subscriptions_are_killed() {
     let site = site().await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     let mut client = site.client(APP).await;
     for _ in 0..3 {
         soak.run(0, 50).await;
@@ -130,7 +138,7 @@ async fn subscriptions_are_killed() {
 #[tokio::test]
 async fn commands_are_killed() {
     let site = site().await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     let mut client = site.client(APP).await;
     for _ in 0..3 {
         soak.run(0, 50).await;
@@ -144,7 +152,7 @@ async fn commands_are_killed() {
 #[tokio::test]
 async fn the_broker_is_busy_with_a_script() {
     let site = site().await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     let (mut busy, mut client) = (site.client(APP).await, site.client(APP).await);
     client.command(&["CONFIG", "SET", "busy-reply-threshold", "20"]).await;
     soak.run(0, 50).await;
@@ -163,7 +171,7 @@ async fn the_broker_is_busy_with_a_script() {
 #[tokio::test]
 async fn a_permission_is_missing() {
     let site = site().await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     let mut client = site.client(APP).await;
     for (without, with) in [("-evalsha", "+evalsha"), ("-subscribe", "+subscribe")] {
         soak.run(0, 50).await;
@@ -181,7 +189,7 @@ async fn a_permission_is_missing() {
 #[tokio::test]
 async fn scripts_are_flushed() {
     let site = site().await;
-    let soak = soak(&site, join_quick(&site.url(), 3).await).await;
+    let soak = soak(&site, join_several(&site.url(), 3, patient).await).await;
     let mut client = site.client(APP).await;
     for _ in 0..20 {
         soak.run(0, 10).await;
@@ -196,7 +204,7 @@ async fn scripts_are_flushed() {
 async fn one_server_is_replaced() {
     let site = site().await;
     let leaving = join(&site.url(), APP).await;
-    let soak = soak(&site, join_quick(&site.url(), 2).await).await;
+    let soak = soak(&site, join_several(&site.url(), 2, patient).await).await;
     soak.run(0, 50).await;
     within(SLOW_DEADLINE, leaving.shutdown()).await;
     soak.run(0, 50).await;

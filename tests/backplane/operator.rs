@@ -12,7 +12,7 @@ use crate::farm::{
     builder, invocation, is_connected, is_disconnected, is_ready, join, join_with, metrics,
     receive, send, send_at_once, send_too_much,
 };
-use crate::log::{Line, Log};
+use crate::log::Log;
 
 const APP: &str = "ChatApp";
 

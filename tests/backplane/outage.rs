@@ -8,7 +8,7 @@ use harness::{Fault, Proxy, SLOW_DEADLINE, Server, within};
 use super::server;
 use crate::farm::{
     all_have_counted, builder, invocation, is_connected, is_disconnected, is_ready, join,
-    join_many, join_with, nothing_more, receive, send,
+    join_many_with, join_with, nothing_more, receive, send,
 };
 use crate::log::Log;
 
@@ -218,7 +218,9 @@ async fn nothing_is_sent_any_more(backplane: &Backplane) {
 async fn fifty_servers_reconnect_without_a_stampede() {
     const SERVERS: usize = 50;
     let mut server = server(&["--maxclients", "1000"]).await;
-    let farm = join_many(&server.url(), APP, SERVERS).await;
+    // Their probes alone would be thousands of messages a second.
+    let quiet = || builder(APP).probe_interval(10 * SLOW_DEADLINE);
+    let farm = join_many_with(&server.url(), SERVERS, quiet).await;
     let mut connections: Vec<_> =
         farm.iter().enumerate().map(|(index, one)| one.attach(&index.to_string(), None)).collect();
     server.kill();

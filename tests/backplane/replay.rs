@@ -119,7 +119,7 @@ async fn missed_messages_are_replayed_in_order_once() {
 #[tokio::test]
 async fn a_reader_is_not_closed_during_a_large_replay() {
     const COUNT: u64 = 5_000;
-    let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
+    let mut listener = Listener::away("ChatApp 10000 64mb 600").await;
     listener.publish_many(COUNT).await;
     listener.comes_back().await;
     let expected: Vec<_> = (2..COUNT + 2).collect();
@@ -129,7 +129,7 @@ async fn a_reader_is_not_closed_during_a_large_replay() {
 #[tokio::test]
 async fn a_connection_that_does_not_read_delays_no_other() {
     const COUNT: u64 = 5_000;
-    let mut listener = Listener::away("ChatApp 10000 64mb 60").await;
+    let mut listener = Listener::away("ChatApp 10000 64mb 600").await;
     let mut idle = listener.backplane.attach("bob", None);
     listener.publish_many(COUNT).await;
     listener.comes_back().await;

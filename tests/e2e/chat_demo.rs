@@ -65,6 +65,11 @@ async fn with_the_dialect_of_aspnetcore_its_clients_get_messages_of_such_a_serve
     let payload = [b"\x92\x90\x81\xa4json\xc4\x40", frame.as_bytes(), b"\x1e"].concat();
     let mut publisher = server.client().await;
     // Both servers keep the history of messages to everyone.
+    let channel = "ChatApp.ChatHub:all";
+    eventually(async || {
+        publisher.command(&["PUBSUB", "NUMSUB", channel]).await == array![channel, 2]
+    })
+    .await;
     assert_eq!(publisher.publish("ChatApp.ChatHub:all", &payload).await, 2);
     let polled = get(page, &path).await;
     assert!(polled.contains(frame), "{polled}");

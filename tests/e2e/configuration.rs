@@ -201,10 +201,12 @@ async fn the_log_goes_to_the_file_of_logfile() {
 
 #[tokio::test]
 async fn a_silent_client_is_closed_after_its_timeout_and_a_subscriber_is_not() {
-    let server = server(&["--timeout", "1"]).await;
+    let server = server(&[]).await;
     let (mut silent, mut subscriber) = (server.client().await, server.client().await);
     subscriber.subscribe(&["news"]).await;
     assert_eq!(silent.command(&["PING"]).await, simple("PONG"));
+    let mut operator = server.client().await;
+    assert_eq!(operator.command(&["CONFIG", "SET", "timeout", "1"]).await, ok());
 
     silent.expect_closed().await;
 

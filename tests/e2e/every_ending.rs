@@ -122,7 +122,7 @@ const WAYS: &[Way] = &[
         settings: &[],
         ends: |case| !case.is_subscriber(),
         // Long enough for an operator on a busy machine, who asks twenty times a second.
-        end: End::Operator(&[&["CONFIG", "SET", "timeout", "3"]]),
+        end: End::Operator(&[&["CONFIG", "SET", "timeout", "6"]]),
     },
     Way {
         reason: Disconnect::RequestTooBig,

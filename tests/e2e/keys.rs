@@ -13,7 +13,7 @@ async fn keys_expire_after_a_pause_of_writes_not_during_it() {
         let server = server(&["--io-threads", threads]).await;
         let mut client = server.client().await;
         let mut other = server.client().await;
-        client.command(&["SET", "k", "v", "PX", "20"]).await;
+        client.command(&["SET", "k", "v", "PX", "2000"]).await;
         assert_eq!(other.command(&["CLIENT", "PAUSE", "100000", "WRITE"]).await, ok());
         eventually(async || client.command(&["GET", "k"]).await == null()).await;
         assert_eq!(client.command(&["EXISTS", "k"]).await, 0);

@@ -187,7 +187,7 @@ async fn a_drain_is_not_ready_and_alive() {
     let watched = HttpSite::start(&[]).await;
     let mut operator = watched.server.client().await;
     for (command, ready, draining) in
-        [(&["SHUTDOWN", "DRAIN", "1000"][..], "503", 1.0), (&["SHUTDOWN", "ABORT"], "200", 0.0)]
+        [(&["SHUTDOWN", "DRAIN", "4000000"][..], "503", 1.0), (&["SHUTDOWN", "ABORT"], "200", 0.0)]
     {
         assert_eq!(operator.command(command).await, ok());
         let (head, _) = watched.get("/readyz", "").await;

@@ -379,12 +379,18 @@ async fn refusals_are_counted_by_their_reason() {
     }
 }
 
+/// Waits for the last line of a server that has ended: it may be on its way.
+async fn is_logged_whole(server: &harness::Server) {
+    eventually(async || server.stdout().contains("bye bye...\"")).await;
+}
+
 #[tokio::test]
 async fn the_log_is_readable_for_programs() {
     let mut json =
         server(&["--log-format", "json", "--log-timestamp-format", "milliseconds"]).await;
     let pid = json.pid();
     assert_eq!(json.stop(DEADLINE).await, 0);
+    is_logged_whole(&json).await;
     let mut messages = Vec::new();
     for line in json.stdout().lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect(line);
@@ -400,6 +406,7 @@ async fn the_log_is_readable_for_programs() {
 
     let mut logfmt = server(&["--log-format", "logfmt", "--log-timestamp-format", "iso8601"]).await;
     assert_eq!(logfmt.stop(DEADLINE).await, 0);
+    is_logged_whole(&logfmt).await;
     let ready = "level=notice message=\"Ready to accept connections\"";
     let log = logfmt.stdout();
     let line = log.lines().find(|line| line.ends_with(ready)).expect("a line");

@@ -504,10 +504,11 @@ async fn a_full_server_keeps_the_link_to_its_master() {
     for _ in 0..2 {
         clients.push(pair.replica.client().await);
     }
-    pair.network.cut();
+    pair.network.set(Fault::Closed);
     let there = &mut clients[0];
     eventually_within(SLOW_DEADLINE, async || info(there, "master_link_status").await == "down")
         .await;
+    pair.network.set(Fault::None);
     eventually_within(SLOW_DEADLINE, async || info(there, "master_link_status").await == "up")
         .await;
 }
@@ -534,7 +535,12 @@ async fn two_servers_that_follow_each_other_refuse_each_other() {
     let pair = pair(&[], &[]).await;
     let (mut one, mut two) = (pair.master.client().await, pair.replica.client().await);
     let port = pair.replica.port().to_string();
+    // A replica that is still linked would be followed.
+    pair.network.set(Fault::Closed);
+    eventually_within(SLOW_DEADLINE, async || info(&mut two, "master_link_status").await == "down")
+        .await;
     assert_eq!(one.command(&["REPLICAOF", "127.0.0.1", &port]).await, ok());
+    pair.network.set(Fault::None);
     for server in [&pair.master, &pair.replica] {
         eventually_within(SLOW_DEADLINE, async || server.stdout().contains("NOMASTERLINK")).await;
     }

@@ -62,7 +62,7 @@ async fn a_drain_leaves_open_sockets_open() {
     let (socket, port) = tcp();
     let mut process = start(&socket, "", &["--port", "any"]);
     let mut operator = Client::connect(port).await;
-    assert_eq!(operator.command(&["SHUTDOWN", "DRAIN", "1000"]).await, ok());
+    assert_eq!(operator.command(&["SHUTDOWN", "DRAIN", "4000000"]).await, ok());
     // The kernel holds the client until another server, or this one, accepts it.
     let mut waiting = Client::connect(port).await;
     waiting.send(&["PING"]).await;

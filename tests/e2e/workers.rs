@@ -124,7 +124,8 @@ async fn a_script_takes_no_memory_for_messages_that_its_subscribers_cannot_have(
         let mut client = server.client().await;
         client.send(&["EVAL", SCRIPT, "0", bytes, all]).await;
         // Subscribers that read would not reach their limit.
-        assert_eq!(client.read_reply().await.text(), "done");
+        let done = within(6 * DEADLINE, client.listen()).await.expect("a reply");
+        assert_eq!(done.text(), "done");
         for mut subscriber in subscribers {
             subscriber.read_to_close().await;
         }
@@ -154,15 +155,17 @@ async fn the_messages_of_a_long_script_keep_their_order_on_every_worker() {
         let readers = subscribers.into_iter().map(|mut subscriber| {
             tokio::spawn(async move {
                 for number in 0..=MESSAGES + 1 {
-                    let message = subscriber.read_reply().await;
+                    let message = within(6 * DEADLINE, subscriber.listen()).await;
+                    let message = message.expect("a message");
                     let payload = message.items()[2].text().trim_end_matches('x');
                     assert_eq!(payload, number.to_string());
                 }
             })
         });
         let readers: Vec<_> = readers.collect();
-        let reply = within(6 * DEADLINE, client.command(&["EVAL", SCRIPT, "0", &count])).await;
-        assert_eq!(reply.text(), "done");
+        client.send(&["EVAL", SCRIPT, "0", &count]).await;
+        let done = within(6 * DEADLINE, client.listen()).await.expect("a reply");
+        assert_eq!(done.text(), "done");
         client.publish("news", (MESSAGES + 1).to_string()).await;
         for reader in readers {
             reader.await.expect("all messages come in their order");

@@ -221,7 +221,7 @@ async fn redis_rs_reads_info_settings_and_clients() {
             assert_eq!(patterns, 0);
         }
         let stranger = redis::Client::open(server.url_with_password("wrong")).expect("a URL");
-        let refused = stranger.get_multiplexed_async_connection().await;
+        let refused = stranger.get_multiplexed_async_connection_with_config(&timeouts()).await;
         let error = refused.map(drop).expect_err("a wrong password is refused");
         assert_eq!(error.kind(), redis::ErrorKind::AuthenticationFailed, "{error}");
     })

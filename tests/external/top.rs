@@ -140,6 +140,7 @@ async fn it_draws_on_a_terminal_until_a_key_ends_it() {
     keyboard.write_all(b"q").expect("a key");
     let status = shown.exited(SLOW_DEADLINE).await;
     // The usual screen is back, with its cursor.
-    assert!(status.success() && shown.stdout().contains("\x1b[?1049l"), "{status}");
+    assert!(status.success(), "{status}");
+    shown.stdout_with(SLOW_DEADLINE, has("\x1b[?1049l")).await;
     server.process().resume();
 }

@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::port::free_port;
 use crate::process::Process;
 use crate::proxy::{FAR, Proxy};
+use crate::reply::ok;
 use crate::server::{Kind, Server};
 use crate::wait::{SLOW_DEADLINE, eventually_within};
 
@@ -26,8 +27,8 @@ pub struct Sentinel {
 }
 
 const MASTER: &str = "chat";
-/// Short, since most tests wait for a failover.
-const DOWN_AFTER: Duration = Duration::from_millis(500);
+/// Long, since a busy machine must not cause a failover. [`Sentinel::kill_master`] shortens it.
+const DOWN_AFTER: Duration = Duration::from_secs(10);
 
 impl Sentinel {
     /// Starts two servers of the installed `redis-server` and a Sentinel.
@@ -136,6 +137,8 @@ impl Sentinel {
     /// When it does not become master within the deadline.
     pub async fn kill_master(&mut self) {
         let port = self.master().await;
+        let soon = ["SENTINEL", "SET", MASTER, "down-after-milliseconds", "500"];
+        assert_eq!(self.client().await.command(&soon).await, ok());
         let master = self.servers.iter_mut().find(|server| server.port() == port);
         master.expect("the master is one of ours").kill();
         self.has_left(port).await;

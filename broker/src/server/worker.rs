@@ -46,7 +46,6 @@ use crate::pubsub::script_barrier::{Gate, Turn};
 use crate::server::accept::{Accepted, Arrival, Identity, PROTECTED, accept, is_protected};
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
-use crate::server::reload_tls;
 use crate::session::Session;
 use crate::session::client_info::{ClientInfo, ClientSlot, Signal};
 use crate::session::context::Context;
@@ -504,7 +503,7 @@ impl Worker {
         let interval = config.tls.auto_reload_interval.as_secs();
         if interval > 0 && second.is_multiple_of(interval) {
             let server = self.server.clone();
-            spawn_blocking(move || reload_tls(&server));
+            spawn_blocking(move || server.reload_tls());
         }
         if second % SECONDS_OF_DAY == 1
             && let Some(material) = self.server.tls.material()
@@ -634,8 +633,10 @@ impl Worker {
                 continue;
             }
             bytes -= of_client;
-            self.server.record_eviction(&info);
-            info.ask(Signal::Close);
+            // Another worker may have found it, too.
+            if info.ask(Signal::Close) {
+                self.server.record_eviction(&info);
+            }
         }
     }
 

@@ -398,10 +398,11 @@ impl ClientInfo {
         [channels, patterns, shards].iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
-    /// Sets a signal and wakes the connection's task.
-    pub(crate) fn ask(&self, signal: Signal) {
-        self.signal.fetch_or(signal as u8, Ordering::Release);
+    /// Sets a signal and wakes the connection's task. Returns whether it was not set yet.
+    pub(crate) fn ask(&self, signal: Signal) -> bool {
+        let before = self.signal.fetch_or(signal as u8, Ordering::Release);
         self.wake();
+        before & signal as u8 == 0
     }
 
     /// Returns whether a signal is set.

@@ -334,7 +334,9 @@ impl Replication {
 
     /// Closes all replicas, since they would miss a change.
     pub(crate) fn close_replicas(&self) {
-        self.state.lock().replicas.values().for_each(|replica| replica.info.ask(Signal::Close));
+        for replica in self.state.lock().replicas.values() {
+            replica.info.ask(Signal::Close);
+        }
     }
 
     /// Closes replicas that have sent nothing for this time, and taken nothing of what waits for them.
@@ -346,7 +348,9 @@ impl Replication {
             replica.info.idle(now) > time && (replica.sends_acks || is_unread)
         };
         let silent: Vec<Replica> = state.replicas.values().filter(is_silent).cloned().collect();
-        silent.iter().for_each(|replica| replica.info.ask(Signal::Close));
+        for replica in &silent {
+            replica.info.ask(Signal::Close);
+        }
         silent
     }
 

@@ -22,6 +22,7 @@ await run("chat_features.mjs PAGE", async (page) => {
     await until("both people", async () => (await people(ann)).length === 2);
     await join(tab, "ann", "red");
     await until("the other tab", async () => (await people(tab)).length === 2);
+    await until("both people at bob", async () => (await people(bob)).length === 2);
     shown.people = [await people(ann), await people(bob)];
 
     await bob.locator("#message").pressSequentially("hel");
@@ -52,6 +53,7 @@ await run("chat_features.mjs PAGE", async (page) => {
     }
     await send(ann, "ann", "answer");
     await seen(bob, "ann: answer");
+    await seen(tab, "ann: answer");
     shown.private = await messages(tab);
     shown.conversations = await conversations(carol);
 
