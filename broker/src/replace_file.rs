@@ -1,6 +1,6 @@
 //! Atomic replacement of files that others may read.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -53,9 +53,31 @@ impl NewFile {
     }
 
     /// Replaces the file at `path`. [`sync_name`] makes that survive a power cut.
+    #[cfg(not(windows))]
     pub(crate) fn replace(self, path: &Path) -> io::Result<()> {
         self.0.persist(path)?;
         Ok(())
+    }
+
+    /// Replaces the file at `path`, which this process must not have open. Another program may have it
+    /// open for a moment, such as one that searches for viruses, so this tries for a second.
+    #[cfg(windows)]
+    pub(crate) fn replace(self, path: &Path) -> io::Result<()> {
+        /// The codes of the system for a file that is open, or open without a share of it.
+        const IN_USE: [i32; 2] = [5, 32];
+        const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+        let mut new = self.0;
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(1);
+        loop {
+            let Err(error) = new.persist(path) else { return Ok(()) };
+            let is_in_use = error.error.raw_os_error().is_some_and(|code| IN_USE.contains(&code));
+            if !is_in_use || std::time::Instant::now() > end {
+                return Err(error.error);
+            }
+            new = error.file;
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 
@@ -73,7 +95,7 @@ fn directory(path: &Path) -> &Path {
 
 #[cfg(unix)]
 fn sync_directory(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
+    fs::File::open(dir)?.sync_all()
 }
 
 #[cfg(not(unix))]

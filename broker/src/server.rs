@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::spawn_blocking;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::commands::lookup::Lookup;
 use crate::commands::table::SPECS;
@@ -42,7 +42,7 @@ use crate::server::open_sockets::OpenSockets;
 use crate::server::worker::WorkerHandle;
 use crate::session::drain::Window;
 use crate::session::server_state::ServerState;
-use crate::tls::{Material, Reload};
+use crate::tls::Material;
 
 /// Serves a [`Broker`] to Redis clients.
 ///
@@ -384,26 +384,45 @@ impl Server {
     /// # Ok(()) }
     /// ```
     pub async fn reload(&self, loaded: ConfigFile) -> Result<Reloaded, ReloadError> {
-        let reloaded = self.workers[0].reload(loaded.config).await;
-        self.state.record_reload(reloaded.is_ok());
-        reloaded
+        self.workers[0].reload(loaded.config).await
     }
 
-    /// Records that the files could not be read again, for `INFO` and metrics.
+    /// Reads the files again from which the server was started, also those of TLS, and puts changed
+    /// settings in force like [`reload`](Self::reload). `CONFIG RELOAD` does the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`] if a file cannot be read or has a mistake, or for the reasons of
+    /// [`reload`](Self::reload). Nothing has changed then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once begun, the reload completes even if the future is dropped.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use broker::{Broker, ConfigFile, Server};
     ///
-    /// let server = Server::bind_loaded(Broker::new(), ConfigFile::from_text("port any")?).await?;
-    /// match ConfigFile::from_text("no-such-directive 1") {
-    ///     Ok(loaded) => _ = server.reload(loaded).await?,
-    ///     Err(_) => server.reload_failed(),
-    /// }
+    /// let dir = tempfile::tempdir()?;
+    /// let path = dir.path().join("redis.conf");
+    /// std::fs::write(&path, "port any")?;
+    /// let mut loaded = ConfigFile::default();
+    /// loaded.add_file(&path)?;
+    /// let server = Server::bind_loaded(Broker::new(), loaded).await?;
+    ///
+    /// std::fs::write(&path, "port any\ntimeout 60")?;
+    /// assert_eq!(server.reload_files().await?.changed, ["timeout"]);
     /// # Ok(()) }
     /// ```
-    pub fn reload_failed(&self) {
-        self.state.record_reload(false);
+    pub async fn reload_files(&self) -> Result<Reloaded, ReloadError> {
+        let state = self.state.clone();
+        let ended = || ReloadError("the server shuts down".to_owned());
+        let read = spawn_blocking(move || state.settings.read_again()).await;
+        let read = read.unwrap_or_else(|_| Err(ended()));
+        let read = read.inspect_err(|error| self.state.record_reload(&Err(error.clone())))?;
+        let reloaded = self.reload(read).await?;
+        self.reload_tls().await;
+        Ok(reloaded)
     }
 
     /// Reads the files of TLS again. If one has changed, new connections use them; existing
@@ -423,7 +442,7 @@ impl Server {
     /// ```
     pub async fn reload_tls(&self) {
         let state = self.state.clone();
-        let _ = spawn_blocking(move || reload_tls(&state)).await;
+        let _ = spawn_blocking(move || state.reload_tls()).await;
     }
 
     /// Begins to end all clients, spread over `window`, so that they do not all come back at once.
@@ -539,19 +558,6 @@ impl Drains {
             std::future::pending::<()>().await;
         }
         self.0.borrow_and_update().map(|window| window.time)
-    }
-}
-
-/// Reads the files of TLS again, if there is TLS. Blocks the thread.
-pub(crate) fn reload_tls(state: &ServerState) {
-    let settings = state.settings.get();
-    if !settings.needs_tls() {
-        return;
-    }
-    match state.tls.reload(&settings.tls) {
-        Reload::Unchanged => {}
-        Reload::Changed => info!("TLS materials reloaded successfully"),
-        Reload::Failed => warn!("Background TLS reload failed"),
     }
 }
 

@@ -59,7 +59,7 @@ async fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The signals that stop the program: Ctrl-C, and on Unix also SIGTERM.
+/// The signals that stop the program: Ctrl-C, and SIGTERM or Ctrl-Break, after which clients move away.
 #[cfg(unix)]
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -73,7 +73,9 @@ impl Signals {
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
     }
+}
 
+impl Signals {
     /// Waits for the next signal. Cancel safe.
     async fn next(&mut self) -> Ending {
         tokio::select! {
@@ -83,19 +85,17 @@ impl Signals {
     }
 }
 
-#[cfg(not(unix))]
-struct Signals;
+#[cfg(windows)]
+struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+    terminate: tokio::signal::windows::CtrlBreak,
+}
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    async fn next(&mut self) -> Ending {
-        // Without a handler, the system ends the process at once.
-        let _ = tokio::signal::ctrl_c().await;
-        Ending::AtOnce
+        use tokio::signal::windows::{ctrl_break, ctrl_c};
+        Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()? })
     }
 }
 

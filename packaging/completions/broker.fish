@@ -15,6 +15,7 @@ complete -c broker -l timeout -x -d 'Closes clients without subscriptions after 
 complete -c broker -l shutdown-drain -x -d 'Ends the clients one after the other before the process ends, spread over this time, after SIGTERM or SIGINT'
 complete -c broker -l maxclients -x -d 'The highest number of connections'
 complete -c broker -l requirepass -x -d 'The password that every client must send with AUTH first'
+complete -c broker -l requirepass-file -x -d 'The path of a file whose first line is the password, in place of requirepass: for a secret of a container or of systemd'
 complete -c broker -l aclfile -r -F -d 'A file with all users'
 complete -c broker -l acl-pubsub-default -x -a 'allchannels resetchannels' -d 'The channels of a new user before its rules: resetchannels allows none, allchannels all'
 complete -c broker -l acllog-max-len -x -d 'The most entries of ACL LOG, which lists rejected commands, keys, channels and logins'

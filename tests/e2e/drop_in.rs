@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::{DEADLINE, Finished, Process, Server, broker_bin, eventually, free_port, ok};
+use harness::{
+    Client, DEADLINE, Finished, Process, Server, Value, broker_bin, eventually, free_port, ok,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Runs the broker to its end.
@@ -58,6 +60,68 @@ async fn reload(server: &Server, expected: &str) {
     let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw).expect("it has an id");
     kill_process(pid, Signal::HUP).expect("it runs");
     eventually(async || server.stdout().matches(expected).count() > before).await;
+}
+
+#[tokio::test]
+async fn config_reload_reads_the_file_again_and_tells_a_mistake() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, password) = (dir.path().join("broker.conf"), dir.path().join("password"));
+    fs::write(&password, "first\n").expect("a file");
+    let write = |timeout: &str| {
+        let text = format!("requirepass-file {}\ntimeout {timeout}\n", password.display());
+        fs::write(&path, text).expect("a file");
+    };
+    write("0");
+    let server = Server::ours(&[path.to_str().expect("a path")]).await;
+    let mut client = server.stranger().await;
+    assert_eq!(client.command(&["AUTH", "first"]).await, ok());
+
+    write("x");
+    let error = client.command(&["CONFIG", "RELOAD"]).await;
+    let place = format!("ERR mistake at {}:2: timeout", path.display());
+    assert_eq!(error, harness::error(&place));
+    let info = client.command(&["INFO", "server"]).await;
+    assert!(info.text().contains("config_last_reload_status:err"), "{info:?}");
+
+    write("60");
+    fs::write(&password, "second\n").expect("a file");
+    assert_eq!(client.command(&["CONFIG", "RELOAD"]).await, ok());
+    let shown = client.command(&["CONFIG", "GET", "timeout", "requirepass"]).await;
+    let values: Vec<&str> = shown.items().iter().map(Value::text).collect();
+    assert_eq!(values, ["timeout", "60", "requirepass", "second"]);
+    let mut stranger = server.stranger().await;
+    assert!(stranger.command(&["AUTH", "first"]).await.is_error());
+    assert_eq!(stranger.command(&["AUTH", "second"]).await, ok());
+    // A client could read any file otherwise.
+    let file = ["CONFIG", "SET", "requirepass-file", "/etc/hostname"];
+    assert!(client.command(&file).await.is_error());
+
+    // Without a file, only those of TLS may have changed.
+    let server = Server::ours(&["--timeout", "7"]).await;
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["CONFIG", "SET", "timeout", "8"]).await, ok());
+    assert_eq!(client.command(&["CONFIG", "RELOAD"]).await, ok());
+    let shown = client.command(&["CONFIG", "GET", "timeout"]).await;
+    assert_eq!(shown.items()[1].text(), "8");
+}
+
+#[tokio::test]
+async fn a_variable_sets_the_password_unless_a_flag_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("broker.conf");
+    fs::write(&path, "requirepass file\n").expect("a file");
+    let file = path.to_str().expect("a path");
+    for (flags, password) in [(&[][..], "a \"b\\"), (&["--requirepass", "flag"], "flag")] {
+        let port = free_port();
+        let mut command = Command::new(broker_bin());
+        command.arg(file).args(["--port", &port.to_string()]).args(flags);
+        let server = Process::start(command.env("BROKER_REQUIREPASS", "a \"b\\"));
+        let ready = |text: &str| text.contains("Ready to accept").then_some(());
+        server.stdout_with(DEADLINE, ready).await;
+        let mut client = Client::connect(port).await;
+        assert!(client.command(&["PING"]).await.is_error());
+        assert_eq!(client.command(&["AUTH", password]).await, ok(), "{flags:?}");
+    }
 }
 
 #[tokio::test]

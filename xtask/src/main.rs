@@ -14,6 +14,7 @@
 //! | `prose`        | measures the English of comments and documents                  |
 //! | `setup`        | installs missing programs and packages for the tests            |
 //! | `source`       | reads the tokens and comments of Rust files                     |
+//! | `windows`      | builds the programs for Windows, and runs them by wine          |
 //! | `step`         | runs one program and reports its name, duration and failure     |
 
 mod capacity;
@@ -30,6 +31,7 @@ mod sbom;
 mod setup;
 mod source;
 mod step;
+mod windows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +90,11 @@ enum Task {
     Deb,
     /// Builds an image for containers, `target/image/relaybox_VERSION_amd64.tar`, and as root runs it
     Image,
+    /// Builds the programs for Windows on Debian, and runs them by wine
+    Windows {
+        #[command(subcommand)]
+        action: windows::Action,
+    },
     /// Runs reproductions of faults against the release build
     Faults {
         /// The folder with the reproductions, relative to the top of the repository
@@ -155,6 +162,7 @@ fn main() -> ExitCode {
         Task::Commands { from_redis: true } => commands::refresh().and_then(|()| commands::write()),
         Task::Fuzz { targets, seconds } => fuzz::run(&targets, seconds),
         Task::Deb => deb::build(),
+        Task::Windows { action } => windows::run(&action),
         Task::Image => image::build(),
         Task::Faults { dir } => faults::run(&dir),
         Task::Long => long(),

@@ -51,7 +51,26 @@ const LIBRARIES: [(&str, &[&str], &str); 2] = [
 const DEBIAN_CONF: &str = "/etc/redis/redis.conf";
 
 fn programs() -> Result<(), Failure> {
-    let mut packages = missing_packages();
+    install_packages("programs for the tests", missing_packages)
+}
+
+/// Installs those of these programs that are missing, each with its package in Debian.
+///
+/// # Errors
+///
+/// When one is missing and cannot be installed, or only by another user.
+pub(crate) fn install(
+    step: &'static str,
+    programs: &[(&str, &'static str)],
+) -> Result<(), Failure> {
+    install_packages(step, || missing_of(programs))
+}
+
+fn install_packages(
+    step: &'static str,
+    missing: impl Fn() -> Vec<&'static str>,
+) -> Result<(), Failure> {
+    let packages = missing();
     if packages.is_empty() {
         return Ok(());
     }
@@ -60,15 +79,15 @@ fn programs() -> Result<(), Failure> {
         return Err(Failure::Missing { names: packages.join(", "), line });
     }
     Step::program("list of Debian's packages", "apt-get").args(["update", "-q"]).run()?;
-    packages.insert(0, "install");
     let held = ServicesHeld::new();
-    Step::program("programs for the tests", "apt-get")
+    Step::program(step, "apt-get")
+        .arg("install")
         .args(&packages)
         .args(["-y", "-q", "--no-install-recommends"])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .run()?;
     drop(held);
-    match missing_packages().as_slice() {
+    match missing().as_slice() {
         [] => Ok(()),
         still => {
             let line = format!("apt-get install -y {}", still.join(" "));
@@ -77,13 +96,16 @@ fn programs() -> Result<(), Failure> {
     }
 }
 
-fn missing_packages() -> Vec<&'static str> {
-    let mut packages: Vec<&str> = PROGRAMS
-        .into_iter()
-        .filter(|(program, _)| find_program(program).is_none())
-        .map(|(_, package)| package)
-        .collect();
+/// Returns the packages of programs that are not installed.
+fn missing_of(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let missing = programs.iter().filter(|(program, _)| find_program(program).is_none());
+    let mut packages: Vec<&str> = missing.map(|(_, package)| *package).collect();
     packages.dedup();
+    packages
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let mut packages = missing_of(&PROGRAMS);
     packages.extend(
         LIBRARIES
             .into_iter()

@@ -741,6 +741,13 @@ pub(super) static CONFIG_HELP: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static CONFIG_RELOAD: About = About {
+    tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+    key_specs: &[],
+    docs: &[("summary", Text("Read the configuration file again (of this broker only)")), ("since", Text("7.2.0")), ("group", Text("server")), ("complexity", Text("O(N) where N is the number of lines"))],
+};
+
+#[rustfmt::skip]
 pub(super) static CONFIG_RESETSTAT: About = About {
     tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
     key_specs: &[],

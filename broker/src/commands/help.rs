@@ -138,6 +138,8 @@ const CONFIG: &[&str] = &[
     "    Reset statistics reported by the INFO command.",
     "REWRITE",
     "    Rewrite the configuration file.",
+    "RELOAD",
+    "    Read the configuration file again.",
 ];
 
 /// Without the subcommands that need stored functions: `LOAD`, `DELETE` and `RESTORE`.

@@ -1,5 +1,9 @@
 //! The fields of `INFO` in Redis' order, each with its default value.
 
+const MONOTONIC_CLOCK: &str =
+    if cfg!(windows) { "QueryPerformanceCounter" } else { "POSIX clock_gettime" };
+const MULTIPLEXING_API: &str = if cfg!(windows) { "WinSock_IOCP" } else { "epoll" };
+
 #[rustfmt::skip]
 pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     ("Server", &[
@@ -10,8 +14,8 @@ pub(crate) const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         ("redis_mode", "standalone"),
         ("os", ""),
         ("arch_bits", "64"),
-        ("monotonic_clock", "POSIX clock_gettime"),
-        ("multiplexing_api", "epoll"),
+        ("monotonic_clock", MONOTONIC_CLOCK),
+        ("multiplexing_api", MULTIPLEXING_API),
         ("atomicvar_api", "c11-builtin"),
         ("gcc_version", "0.0.0"),
         ("process_id", "0"),

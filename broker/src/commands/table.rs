@@ -541,6 +541,13 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         Run::Local(|_, _, r| Ok(server::help(r.argument(0)))),
     ),
     row(
+        "config|reload",
+        2,
+        &[Admin, Noscript, Loading, Stale],
+        &about::CONFIG_RELOAD,
+        Run::Ordered { early: None, run: |s, c, g, _| s.config_reload(c, g).into() },
+    ),
+    row(
         "config|resetstat",
         2,
         &[Admin, Noscript, Loading, Stale],
@@ -1274,7 +1281,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 224;
+const COUNT: usize = 225;
 
 /// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {

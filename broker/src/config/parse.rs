@@ -28,6 +28,8 @@ pub(crate) enum Invalid {
     NotMemoryOrPercent,
     #[error("percentage argument must be less or equal to 100")]
     PercentTooHigh,
+    #[error("{0}")]
+    PasswordFile(String),
     #[error("argument must be disconnect, drop-oldest, drop-newest or conflate")]
     SlowPolicy,
     #[error(

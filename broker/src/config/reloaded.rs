@@ -53,6 +53,8 @@ impl Reloaded {
         let shown = directive::all().filter(|each| each.is_shown && !each.is_older_name());
         // A start takes the password of the default user from its own rules, if there are any.
         let has_rules = [before, now].iter().any(|config| config.defines_default_user());
+        // A changed file counts as a changed password.
+        let shown = shown.filter(|each| each.name != "requirepass-file");
         for directive in shown.filter(|each| each.show(before) != each.show(now)) {
             let is_fixed = directive.change == Change::Immutable
                 || FIXED.contains(&directive.name)
@@ -78,6 +80,9 @@ impl Reloaded {
         let changed = |name: &&str| directive::find(name.as_bytes());
         for directive in self.changed.iter().filter_map(changed) {
             directive.replace(&mut config, &directive.show(read))?;
+        }
+        if self.changed.contains(&"requirepass") {
+            config.requirepass_file.clone_from(&read.requirepass_file);
         }
         Ok(config)
     }

@@ -9,13 +9,16 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+use tracing::warn;
 
 use super::directive;
 use super::flags::lines_of;
 use super::ignored::Values;
 use super::parse::Invalid;
 use super::promises::{self, Promise, Verdict};
+use super::sources::Sources;
 use super::{Config, ignored};
+use crate::descriptors::fit_clients;
 use crate::protocol::words;
 use crate::version::VERSION;
 
@@ -41,6 +44,8 @@ pub struct ConfigFile {
     pub(crate) others: BTreeMap<String, Vec<Vec<u8>>>,
     /// The first file, which `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
+    /// All that was read, for a reload.
+    pub(crate) sources: Sources,
 }
 
 /// A mistake in the settings: its file and line, the expectation, and the value found.
@@ -103,8 +108,8 @@ impl Default for ConfigFile {
 
 impl From<Config> for ConfigFile {
     fn from(config: Config) -> Self {
-        let (ignored, others, file) = Default::default();
-        Self { config, ignored, others, file }
+        let (ignored, others, file, sources) = Default::default();
+        Self { config, ignored, others, file, sources }
     }
 }
 
@@ -121,7 +126,7 @@ impl ConfigFile {
     /// ```
     pub fn from_text(text: &str) -> Result<Self, ConfigError> {
         let mut loaded = Self::default();
-        loaded.add_lines("text", text.as_bytes(), 0)?;
+        loaded.add_reader("text", text.as_bytes())?;
         Ok(loaded)
     }
 
@@ -138,6 +143,7 @@ impl ConfigFile {
     pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let origin = Line { source: path.display().to_string(), number: 0, text: String::new() };
         self.file.get_or_insert_with(|| std::path::absolute(path).unwrap_or(path.to_owned()));
+        self.sources.add_file(path);
         self.add_file_at(path, &origin, 0)
     }
 
@@ -158,6 +164,7 @@ impl ConfigFile {
         reader
             .read_to_end(&mut text)
             .map_err(|error| origin.error(Problem::Unreadable { path: name.to_owned(), error }))?;
+        self.sources.add_text(name, &text);
         self.add_lines(name, &text, 0)
     }
 
@@ -176,7 +183,9 @@ impl ConfigFile {
         &mut self,
         flags: impl IntoIterator<Item = T>,
     ) -> Result<(), ConfigError> {
-        self.add_lines("command line", &lines_of(flags), 0)
+        let lines = lines_of(flags);
+        self.sources.add_text("command line", &lines);
+        self.add_lines("command line", &lines, 0)
     }
 
     /// Returns the directives of Redis and Valkey that are ignored without a consequence, each once,
@@ -227,6 +236,23 @@ impl ConfigFile {
             }
         }
         Ok(())
+    }
+
+    /// Raises the limit of open files of this process to [`Config::maxclients`], or lowers that setting
+    /// to the limit and logs a warning.
+    ///
+    /// ```
+    /// let mut loaded = broker::ConfigFile::from_text("maxclients 100").unwrap();
+    /// loaded.fit_maxclients();
+    /// assert!((1..=100).contains(&loaded.config.maxclients));
+    /// ```
+    pub fn fit_maxclients(&mut self) {
+        let wanted = self.config.maxclients;
+        let fitting = fit_clients(wanted);
+        if fitting < wanted {
+            warn!(wanted, "maxclients lowered to {fitting}: the limit of open files is too low");
+            self.config.maxclients = fitting;
+        }
     }
 
     fn promise(&self, given: &Given) -> Option<&'static Promise> {
@@ -394,7 +420,11 @@ impl ConfigError {
                 write!(f, "{source}:{number}: unknown directive '{name}'")
             }
             // The expectation would hide the cause.
-            Problem::Invalid { name, invalid: Invalid::User(cause), .. } => {
+            Problem::Invalid {
+                name,
+                invalid: Invalid::User(cause) | Invalid::PasswordFile(cause),
+                ..
+            } => {
                 write!(f, "{source}:{number}: '{name}' is refused: {cause}")
             }
             Problem::Invalid { name, expects, values, .. } => {
@@ -498,6 +528,34 @@ mod tests {
         ] {
             assert_eq!(message(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_password_file_must_have_a_password() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        let line = |rest: &str| format!("requirepass-file {}{rest}", path.display());
+        let absent = message(&line(""));
+        assert!(
+            absent.starts_with("text:1: 'requirepass-file' is refused: no password in "),
+            "{absent}"
+        );
+        std::fs::write(&path, "\nsecret").unwrap();
+        let empty = message(&line(""));
+        assert!(
+            empty.ends_with(": expected one in the first line, found an empty line"),
+            "{empty}"
+        );
+        std::fs::write(&path, "a b").unwrap();
+        let config = ConfigFile::from_text(&line("")).unwrap().config;
+        assert_eq!(config.requirepass.as_deref(), Some(&b"a b"[..]));
+        let config = ConfigFile::from_text(&line("\nrequirepass-file \"\"")).unwrap().config;
+        assert_eq!((config.requirepass, config.requirepass_file), (None, None));
+        let config = ConfigFile::from_text(&line("\nrequirepass x")).unwrap().config;
+        assert_eq!(
+            (config.requirepass.as_deref(), config.requirepass_file),
+            (Some(&b"x"[..]), None)
+        );
     }
 
     #[test]

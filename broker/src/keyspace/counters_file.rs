@@ -13,10 +13,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -79,38 +80,29 @@ const GROWTH_BYTES_MAX: u64 = 1024 * 1024;
 const HEADER: &str = "broker-counters 1";
 
 impl CountersFile {
-    /// Reads the file. Returns no counters if there is none.
-    pub(crate) fn read(path: &Path) -> io::Result<Vec<Counter>> {
-        match std::fs::read(path) {
-            Ok(bytes) => {
-                parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Rewrites the file and keeps it open for records of the queue.
-    pub(crate) fn create(
-        path: PathBuf,
-        counters: &[Counter],
-        queue: Arc<Queue>,
-    ) -> io::Result<Self> {
-        // Two servers that write the same file would take back each other's numbers.
-        let old = match File::open(&path) {
-            Ok(old) => Some(old),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+    /// Opens the file for the records of the queue, and returns its counters: none if it is new.
+    ///
+    /// # Errors
+    ///
+    /// The file is not a counters file, cannot be written, or another server uses it.
+    pub(crate) fn open(path: PathBuf, queue: Arc<Queue>) -> io::Result<(Self, Vec<Counter>)> {
+        let held = hold(&path)?;
+        let counters = match &held {
+            Some(file) => read(file)?,
+            None => Vec::new(),
         };
-        old.as_ref().map_or(Ok(()), lock)?;
-        let open = Open::create(&path, counters)?;
-        Ok(Self {
+        // Windows replaces no file that is open.
+        #[cfg(windows)]
+        drop(held);
+        let open = Open::create(&path, &counters)?;
+        let file = Self {
             path,
             queue,
             open: Mutex::new(open),
             rewriting: Mutex::default(),
             has_failed: AtomicBool::new(false),
-        })
+        };
+        Ok((file, counters))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -192,8 +184,7 @@ impl CountersFile {
             let mut opened = Open::of(new.path(), bytes)?;
             opened.bytes += lines.len() as u64;
             opened.is_synced = lines.is_empty();
-            new.replace(&self.path)?;
-            *open = opened;
+            take_place(new, &self.path, &mut open, opened)?;
             // The new file has lines that the old one could not take.
             self.write(&mut open);
         }
@@ -233,6 +224,29 @@ impl CountersFile {
         let open = self.open.lock();
         open.bytes > 4 * open.bytes_at_first + GROWTH_BYTES_MAX
     }
+}
+
+/// Puts a new file, opened as `opened`, in the place of the open one.
+#[cfg(not(windows))]
+fn take_place(new: NewFile, path: &Path, open: &mut Open, opened: Open) -> io::Result<()> {
+    new.replace(path)?;
+    *open = opened;
+    Ok(())
+}
+
+/// Puts a new file, opened as `opened`, in the place of the open one. Windows replaces no file that is
+/// open, so the old one is closed first. After an error it is opened again.
+#[cfg(windows)]
+fn take_place(new: NewFile, path: &Path, open: &mut Open, opened: Open) -> io::Result<()> {
+    let Open { file, bytes, bytes_at_first, is_synced, unwritten, is_torn, rewrite } =
+        std::mem::replace(open, opened);
+    drop(file);
+    new.replace(path).inspect_err(|_| {
+        if let Ok(again) = Open::of(path, bytes) {
+            let file = again.file;
+            *open = Open { file, bytes, bytes_at_first, is_synced, unwritten, is_torn, rewrite };
+        }
+    })
 }
 
 impl Open {
@@ -284,6 +298,55 @@ impl Open {
         self.is_synced = false;
         Ok(())
     }
+}
+
+/// Locks the file at a path, if there is one. Two servers that write the same file would take back each
+/// other's numbers.
+///
+/// A server that ends writes the file once more after its last client, and the next one may start
+/// meanwhile, so this tries for a second. What it wrote is read afterwards.
+fn hold(path: &Path) -> io::Result<Option<File>> {
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    let end = Instant::now() + Duration::from_secs(1);
+    loop {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match lock(&file) {
+            // The other server may have replaced the file before the lock.
+            Ok(()) if is_at(&file, path)? => return Ok(Some(file)),
+            Err(error) if Instant::now() > end => return Err(error),
+            _ => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Returns whether a path leads to this open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    let found = match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        found => found?,
+    };
+    let own = file.metadata()?;
+    Ok((own.dev(), own.ino()) == (found.dev(), found.ino()))
+}
+
+/// Returns true: Windows replaces no file that is open.
+#[cfg(windows)]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+fn read(mut file: &File) -> io::Result<Vec<Counter>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    parse(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Locks a file until it is closed. Systems that cannot lock files go without.
@@ -462,7 +525,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("counters");
         let queue = Arc::new(Queue::default());
-        let file = CountersFile::create(path.clone(), &[], queue.clone()).unwrap();
+        let file = CountersFile::open(path.clone(), queue.clone()).unwrap().0;
         let write = |record| {
             queue.push(record);
             assert!(file.write_queued());
@@ -472,16 +535,17 @@ mod tests {
         write(Record::Snapshot(vec![counter(0, b"a", 1)]));
         // The old file takes lines until the new one is complete.
         write(Record::Set(counter(0, b"b", 2)));
-        assert_eq!(CountersFile::read(&path).unwrap().len(), 2);
+        assert_eq!(read(&File::open(&path).unwrap()).unwrap().len(), 2);
         assert!(file.open.lock().bytes > first);
         file.rewrite();
         write(Record::Set(counter(0, b"c", 3)));
-        let keys: Vec<_> = CountersFile::read(&path).unwrap().into_iter().map(|c| c.key).collect();
+        let keys: Vec<_> =
+            read(&File::open(&path).unwrap()).unwrap().into_iter().map(|c| c.key).collect();
         assert_eq!(keys, [b"a"[..].into(), b"b"[..].into(), b"c"[..].into()]);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         // Without a snapshot there is nothing to rewrite.
         file.rewrite();
-        assert_eq!(CountersFile::read(&path).unwrap().len(), 3);
+        assert_eq!(read(&File::open(&path).unwrap()).unwrap().len(), 3);
     }
 
     #[test]

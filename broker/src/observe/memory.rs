@@ -3,14 +3,28 @@
 use std::sync::OnceLock;
 
 /// Returns the resident memory of the process.
+#[cfg(not(windows))]
 pub(crate) fn resident_bytes() -> u64 {
     kilobytes("/proc/self/status", "VmRSS:") * 1024
 }
 
+/// Returns the working set of the process.
+#[cfg(windows)]
+pub(crate) fn resident_bytes() -> u64 {
+    memory_stats::memory_stats().map_or(0, |stats| stats.physical_mem as u64)
+}
+
 /// Returns the resident memory that belongs to the process alone, such as its heap. The program
 /// itself is a file that the kernel maps and can drop at any time, so it does not count.
+#[cfg(not(windows))]
 pub(crate) fn allocated_bytes() -> u64 {
     kilobytes("/proc/self/status", "RssAnon:") * 1024
+}
+
+/// Returns the working set, since Windows does not tell the part of the program in it.
+#[cfg(windows)]
+pub(crate) fn allocated_bytes() -> u64 {
+    resident_bytes()
 }
 
 /// Returns the memory of the machine.

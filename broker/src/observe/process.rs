@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::observe::memory::resident_bytes;
 
-/// Figures of the process; 0 on systems without `/proc`.
+/// Figures of the process; 0 where the system does not tell them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// Processor time in the program.
@@ -35,6 +35,7 @@ pub(crate) struct ProcessFigures {
 /// The age up to which figures are used again.
 const FRESH: Duration = Duration::from_millis(100);
 /// The unit of times in `/proc/self/stat`, on every Linux.
+#[cfg(any(not(windows), test))]
 const TICK_MILLIS: u64 = 10;
 
 impl ProcessFigures {
@@ -53,6 +54,15 @@ impl ProcessFigures {
         }
     }
 
+    /// Windows tells the time of the process as one sum.
+    #[cfg(windows)]
+    fn read(&self) -> Process {
+        let user = cpu_time::ProcessTime::try_now().map(|time| time.as_duration());
+        let resident_bytes = resident_bytes();
+        Process { user: user.unwrap_or_default(), resident_bytes, ..Process::default() }
+    }
+
+    #[cfg(not(windows))]
     fn read(&self) -> Process {
         let times = |path: &Path| times(&std::fs::read_to_string(path).unwrap_or_default());
         let [user, system] = times(Path::new("/proc/self/stat"));
@@ -63,6 +73,7 @@ impl ProcessFigures {
 }
 
 /// Returns the processor times, of the program and of the kernel, in the text of a file `stat`.
+#[cfg(any(not(windows), test))]
 fn times(stat: &str) -> [Duration; 2] {
     // The program's name may contain blanks, so fields are counted from its closing parenthesis.
     let fields: Vec<&str> =

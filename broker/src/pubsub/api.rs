@@ -201,9 +201,8 @@ impl Broker {
         if self.shared.counters.get().is_some_and(|file| file.path() == path) {
             return Ok(());
         }
-        let counters = CountersFile::read(&path)?;
         let queue = Arc::new(Queue::default());
-        let file = CountersFile::create(path, &counters, queue.clone())?;
+        let (file, counters) = CountersFile::open(path, queue.clone())?;
         if self.shared.counters.set(file).is_err() {
             return Err(io::Error::other("the broker has another counters file"));
         }

@@ -157,7 +157,8 @@ fn reserve() -> Option<File> {
 fn lacks_descriptors(error: &io::Error) -> bool {
     const ENFILE: i32 = 23;
     const EMFILE: i32 = 24;
-    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+    const WSAEMFILE: i32 = 10024;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | WSAEMFILE))
 }
 
 impl Listening {
@@ -386,7 +387,8 @@ pub(crate) fn tune(stream: &TcpStream, config: &Config) -> io::Result<()> {
         // As Redis: three probes, a third of the time apart.
         let interval = (config.tcp_keepalive / 3).max(Duration::from_secs(1));
         let keepalive = TcpKeepalive::new().with_time(config.tcp_keepalive).with_interval(interval);
-        SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(3))?;
+        // A system without these options must not cost the client.
+        let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(3));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[cfg(unix)]
 use std::sync::Arc;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tracing::warn;
 
 use crate::address::Port;
@@ -292,8 +292,10 @@ pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, Bind
 }
 
 #[cfg(not(unix))]
-pub(crate) fn open_socket_file(_: &Config) -> Result<Option<Listener>, BindError> {
-    Ok(None)
+pub(crate) fn open_socket_file(config: &Config) -> Result<Option<Listener>, BindError> {
+    let Some(path) = &config.unixsocket else { return Ok(None) };
+    let absent = io::Error::new(io::ErrorKind::Unsupported, "this system has no socket files");
+    Err(BindError::of(format!("listen on {}", path.display()), absent))
 }
 
 /// The socket file of a listener. Dropping this value removes the file, unless another server has
@@ -339,7 +341,7 @@ fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::Unix
 
     let _ = std::fs::remove_file(path);
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
+    socket.bind(&socket2::SockAddr::unix(path)?)?;
     if mode != 0 {
         // Before a client can connect (CVE-2023-45145).
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
@@ -354,7 +356,7 @@ fn listen_on_path(path: &Path, mode: u32) -> io::Result<std::os::unix::net::Unix
 fn is_missing(error: &io::Error, any_port: bool) -> bool {
     use io::ErrorKind::{AddrInUse, AddrNotAvailable, Unsupported};
     // The kernel's error "address family not supported", where IPv6 is off.
-    const EAFNOSUPPORT: i32 = 97;
+    const EAFNOSUPPORT: i32 = if cfg!(windows) { 10047 } else { 97 };
     matches!(error.kind(), AddrNotAvailable | Unsupported)
         || error.raw_os_error() == Some(EAFNOSUPPORT)
         || (any_port && error.kind() == AddrInUse)

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::acl::users::Users;
+use crate::config::reloaded::{ReloadError, Reloaded};
 use crate::config::source::ConfigFile;
 use crate::ids::random_id;
 use crate::observe::clock::since_1970;
@@ -28,7 +29,7 @@ use crate::session::permission_checks::PermissionChecks;
 use crate::session::replication::Replication;
 use crate::session::settings::Settings;
 use crate::session::user_rates::UserRates;
-use crate::tls::Tls;
+use crate::tls::{Reload, Tls};
 
 /// The state of one server. All its workers and sessions share it.
 #[derive(Debug)]
@@ -136,14 +137,14 @@ impl ServerState {
         ports: Ports,
         commands: usize,
     ) -> Result<Self, String> {
-        let ConfigFile { config, others, file, .. } = loaded;
+        let config = loaded.config.clone();
         broker.remember(&config.pubsub_replay);
         let replication = Replication::new(config.replication.master.clone());
         broker.view().set_read_only(replication.is_replica());
         Ok(Self {
             users: Users::new(config.user_sources())?,
             broker: broker.view(),
-            settings: Settings::new(config, others, file),
+            settings: Settings::new(loaded),
             clients: ClientRegistry::default(),
             checks: PermissionChecks::default(),
             pause: Pause::default(),
@@ -182,8 +183,34 @@ impl ServerState {
         *self.last_reload.lock()
     }
 
-    pub(crate) fn record_reload(&self, has_worked: bool) {
+    /// Records the outcome of a reload, for `INFO`, metrics and the log.
+    pub(crate) fn record_reload(&self, outcome: &Result<Reloaded, ReloadError>) {
+        let has_worked = outcome.is_ok();
         *self.last_reload.lock() = Some(LastReload { has_worked, time: since_1970() });
+        match outcome {
+            Ok(Reloaded { changed, needs_restart }) => {
+                if !changed.is_empty() {
+                    info!("settings changed: {}", changed.join(" "));
+                }
+                if !needs_restart.is_empty() {
+                    warn!("settings that need a restart: {}", needs_restart.join(" "));
+                }
+            }
+            Err(error) => warn!("no setting changed: {error}"),
+        }
+    }
+
+    /// Reads the files of TLS again, if there is TLS. Blocks the thread.
+    pub(crate) fn reload_tls(&self) {
+        let settings = self.settings.get();
+        if !settings.needs_tls() {
+            return;
+        }
+        match self.tls.reload(&settings.tls) {
+            Reload::Unchanged => {}
+            Reload::Changed => info!("TLS materials reloaded successfully"),
+            Reload::Failed => warn!("Background TLS reload failed"),
+        }
     }
 
     /// Returns the time since 1970 of the last save. Without one, it is the start, as in Redis.

@@ -11,6 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::Config;
+use crate::config::reloaded::ReloadError;
+use crate::config::source::ConfigFile;
+use crate::config::sources::Sources;
 
 /// The settings of a server.
 #[derive(Debug)]
@@ -22,20 +25,19 @@ pub(crate) struct Settings {
     read: Mutex<Config>,
     /// The file that `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
+    sources: Sources,
     generation: AtomicU64,
 }
 
 impl Settings {
-    pub(crate) fn new(
-        config: Config,
-        others: BTreeMap<String, Vec<Vec<u8>>>,
-        file: Option<PathBuf>,
-    ) -> Self {
+    pub(crate) fn new(loaded: ConfigFile) -> Self {
+        let ConfigFile { config, others, file, sources, .. } = loaded;
         Self {
             read: Mutex::new(config.clone()),
             current: RwLock::new(Arc::new(config)),
             others: RwLock::new(others),
             file,
+            sources,
             generation: AtomicU64::new(0),
         }
     }
@@ -58,6 +60,22 @@ impl Settings {
     /// Returns the settings as the files and flags had them when they were read last.
     pub(crate) fn last_read(&self) -> Config {
         self.read.lock().clone()
+    }
+
+    /// Reads the files and flags again. A server whose settings came from a program has none, and keeps
+    /// its settings. Blocks the thread.
+    pub(crate) fn read_again(&self) -> Result<ConfigFile, ReloadError> {
+        if self.sources.is_empty() {
+            return Ok(ConfigFile::from(self.last_read()));
+        }
+        match self.sources.read() {
+            Ok(mut read) => {
+                read.fit_maxclients();
+                Ok(read)
+            }
+            // The line itself may hold a password.
+            Err(mistake) => Err(ReloadError(format!("mistake at {}", mistake.place()))),
+        }
     }
 
     /// Records another reading of the files and flags.

@@ -129,6 +129,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::new("config", SLOW),
     Row::new("config|get", ADMIN | SLOW | DANGEROUS),
     Row::new("config|help", SLOW),
+    Row::new("config|reload", ADMIN | SLOW | DANGEROUS | OURS),
     Row::new("config|resetstat", ADMIN | SLOW | DANGEROUS),
     Row::new("config|rewrite", ADMIN | SLOW | DANGEROUS),
     Row::new("config|set", ADMIN | SLOW | DANGEROUS),

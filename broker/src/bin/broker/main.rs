@@ -3,12 +3,15 @@
 //! The command line is that of `redis-server`, so that the binary can replace it.
 
 mod companion;
-mod daemon;
 mod log;
+mod manager;
+mod pid_file;
 mod ping;
 #[cfg(unix)]
 mod relaunch;
 mod report;
+#[cfg(windows)]
+mod service;
 #[cfg(unix)]
 mod sockets;
 
@@ -19,10 +22,11 @@ use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use broker::{Broker, Config, ConfigError, ConfigFile, OpenSockets, REDIS_VERSION, Server};
+use broker::{Broker, ConfigFile, OpenSockets, REDIS_VERSION, Server};
 use clap::{CommandFactory, Parser};
 use tracing::{error, info, warn};
 
+use crate::pid_file::PidFile;
 #[cfg(unix)]
 use crate::relaunch::Launch;
 
@@ -64,10 +68,16 @@ fn main() -> ExitCode {
     if relaunch::is_relaunched() {
         let launch = relaunch::received().map_err(Into::into);
         return finish(
-            launch.and_then(|Launch { words, input }| load(&words, input)).and_then(run),
+            launch
+                .and_then(|Launch { words, input }| load(&words, input))
+                .and_then(|given| run(given.loaded)),
         );
     }
     let words = Arguments::parse().words;
+    #[cfg(windows)]
+    if let Some(code) = service::command(&words) {
+        return code;
+    }
     match command(&words) {
         // It knows the messages of SignalR.
         Some("emit") => return companion::run("emit", "backplane", &words),
@@ -127,19 +137,17 @@ fn finish(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
     }
 }
 
-/// Settings, and where they came from.
+/// Settings, and the text of standard input if they came from there.
 struct Given {
     loaded: ConfigFile,
-    /// The words of the command line. The path of a file is absolute, since `dir` moves the process.
-    words: Vec<OsString>,
-    /// The text of standard input, if it has settings.
+    #[cfg_attr(windows, expect(dead_code, reason = "the program is not started again"))]
     input: Option<Vec<u8>>,
 }
 
 /// Starts the program again in the background or under a title, or serves in this process.
 #[cfg(unix)]
 fn launch(given: Given, words: Vec<OsString>) -> Result<(), Box<dyn Error>> {
-    let Given { loaded, input, words: absolute } = given;
+    let Given { loaded, input } = given;
     let launch = Launch { words, input };
     let title = relaunch::title(&loaded.config);
     if loaded.config.daemonize {
@@ -151,22 +159,19 @@ fn launch(given: Given, words: Vec<OsString>) -> Result<(), Box<dyn Error>> {
     } else if let Err(error) = relaunch::execute_untitled(&launch) {
         eprintln!("cannot set the options of the allocator, so it takes more memory: {error}");
     }
-    run(Given { loaded, words: absolute, input: launch.input })
+    run(loaded)
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn launch(given: Given, _: Vec<OsString>) -> Result<(), Box<dyn Error>> {
     if given.loaded.config.daemonize {
-        return Err(
-            "'daemonize yes' is not supported on this system; run the broker as a service".into()
-        );
+        return Err("'daemonize yes' is not supported on this system; use --service-install".into());
     }
-    run(given)
+    run(given.loaded)
 }
 
 /// Serves until a signal or a client ends the server.
-fn run(given: Given) -> Result<(), Box<dyn Error>> {
-    let loaded = &given.loaded;
+fn run(loaded: ConfigFile) -> Result<(), Box<dyn Error>> {
     if is_in_background() {
         // A closed terminal must not end the process.
         #[cfg(unix)]
@@ -180,12 +185,12 @@ fn run(given: Given) -> Result<(), Box<dyn Error>> {
     report::log_panics();
     #[cfg(unix)]
     let sockets = sockets::take(&loaded.config)?;
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let sockets = OpenSockets::default();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(serve(given, sockets))
+        .block_on(serve(loaded, sockets))
 }
 
 #[cfg(unix)]
@@ -193,10 +198,13 @@ fn is_in_background() -> bool {
     relaunch::is_in_background()
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 fn is_in_background() -> bool {
     false
 }
+
+/// The variable with a password for `requirepass`, stronger than a file and weaker than a flag.
+const PASSWORD: &str = "BROKER_REQUIREPASS";
 
 /// Reads the settings. The first word is a file unless it is a flag; `-` at either end is standard
 /// input, which `input` replaces.
@@ -204,16 +212,13 @@ fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Err
     let mut loaded = ConfigFile::default();
     let mut flags = words;
     let mut from_input = false;
-    let mut file = None;
     if let Some((first, rest)) = words.split_first()
         && !first.as_encoded_bytes().starts_with(b"--")
     {
         flags = rest;
         from_input = first == "-";
         if !from_input {
-            let path = std::path::absolute(first).unwrap_or_else(|_| first.into());
             loaded.add_file(Path::new(first))?;
-            file = Some(path);
         }
     }
     if let Some((last, rest)) = flags.split_last()
@@ -233,29 +238,33 @@ fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Err
     if let Some(text) = &input {
         loaded.add_reader("standard input", &text[..])?;
     }
+    if let Some(password) = std::env::var_os(PASSWORD).filter(|text| !text.is_empty()) {
+        let quoted: String =
+            password.as_encoded_bytes().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        loaded.add_reader(PASSWORD, format!("requirepass \"{quoted}\"").as_bytes())?;
+    }
     loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
     loaded.check()?;
-    let mut words = words.to_vec();
-    if let (Some(path), Some(first)) = (file, words.first_mut()) {
-        *first = path.into();
-    }
-    Ok(Given { loaded, words, input })
+    Ok(Given { loaded, input })
 }
 
-async fn serve(given: Given, sockets: OpenSockets) -> Result<(), Box<dyn Error>> {
-    let Given { mut loaded, words, input } = given;
+async fn serve(mut loaded: ConfigFile, sockets: OpenSockets) -> Result<(), Box<dyn Error>> {
     info!("broker {} is starting, PID: {}", env!("CARGO_PKG_VERSION"), std::process::id());
     let ignored = loaded.ignored_directives();
     if !ignored.is_empty() {
         info!("ignored directives: {}", ignored.join(" "));
     }
     loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
-    fit_maxclients(&mut loaded.config);
+    #[cfg(windows)]
+    if service::holds_password(std::env::args_os()) {
+        warn!("{}", service::PASSWORD_SEEN);
+    }
+    loaded.fit_maxclients();
     let mut signals = Signals::new()?;
     let (port, tls_port) = (loaded.config.port, loaded.config.tls.port);
     #[cfg(unix)]
     let socket = loaded.config.unixsocket.clone().filter(|_| sockets.unix.is_empty());
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let socket = loaded.config.unixsocket.clone();
     let config = loaded.config.clone();
     let server = Server::bind_to(Broker::new(), loaded, sockets).await.inspect_err(|error| {
@@ -276,11 +285,11 @@ async fn serve(given: Given, sockets: OpenSockets) -> Result<(), Box<dyn Error>>
     if let Some(path) = socket {
         info!("listening on {}", path.display());
     }
-    let _pid_file = daemon::PidFile::create(&config, is_in_background());
+    let _pid_file = PidFile::create(&config, is_in_background());
     info!("Ready to accept connections");
-    daemon::notify_ready();
-    until_stopped(&server, &mut signals, &words, input.as_deref()).await;
-    daemon::notify_stopping();
+    manager::ready();
+    until_stopped(&server, &mut signals).await;
+    manager::stopping();
     let mut shutdown = pin!(server.shutdown());
     loop {
         tokio::select! {
@@ -297,13 +306,8 @@ async fn serve(given: Given, sockets: OpenSockets) -> Result<(), Box<dyn Error>>
 
 /// Serves until a signal or a client asks for the end, and all clients have ended if they may take
 /// their time.
-async fn until_stopped(
-    server: &Server,
-    signals: &mut Signals,
-    words: &[OsString],
-    input: Option<&[u8]>,
-) {
-    let mut watchdog = pin!(daemon::keep_watchdog(server));
+async fn until_stopped(server: &Server, signals: &mut Signals) {
+    let mut watchdog = pin!(manager::keep_watchdog(server));
     let mut reloading = None;
     let mut drains = server.drains();
     loop {
@@ -320,19 +324,19 @@ async fn until_stopped(
                 }
                 // Writing this line opens a log file that was renamed.
                 None => {
-                    info!("Received SIGHUP, reopened the log file");
+                    info!("Received {RELOAD_SIGNAL}, reopened the log file");
                     // It may have to wait for a script, and other signals must not.
-                    reloading = Some(Box::pin(reload(server, words, input)));
+                    reloading = Some(Box::pin(reload(server)));
                 }
             },
             drain = drains.next() => match drain {
                 Some(window) => {
                     info!("Draining: all clients end within {} seconds", window.as_secs());
-                    daemon::notify_draining(window);
+                    manager::draining(window);
                 }
                 None => {
                     info!("The drain was aborted, ready to accept connections");
-                    daemon::notify_ready();
+                    manager::ready();
                 }
             },
             () = server.stop_requested() => {
@@ -343,49 +347,18 @@ async fn until_stopped(
     }
 }
 
-/// Reads the settings again, and puts those in force that have changed. After an error nothing has
-/// changed, and the log has the reason.
-async fn reload(server: &Server, words: &[OsString], input: Option<&[u8]>) {
-    daemon::notify_reloading();
-    match load(words, input.map(<[u8]>::to_vec)) {
-        Ok(Given { mut loaded, .. }) => {
-            fit_maxclients(&mut loaded.config);
-            match server.reload(loaded).await {
-                Ok(reloaded) => {
-                    server.reload_tls().await;
-                    if !reloaded.changed.is_empty() {
-                        info!("settings changed: {}", reloaded.changed.join(" "));
-                    }
-                    if !reloaded.needs_restart.is_empty() {
-                        warn!("settings that need a restart: {}", reloaded.needs_restart.join(" "));
-                    }
-                }
-                Err(error) => warn!("no setting changed: {error}"),
-            }
-        }
-        Err(error) => {
-            server.reload_failed();
-            // The line itself may hold a password.
-            match error.downcast_ref::<ConfigError>() {
-                Some(mistake) => warn!("no setting changed: mistake at {}", mistake.place()),
-                None => warn!("no setting changed: {error}"),
-            }
-        }
-    }
-    daemon::notify_ready();
+/// Reads the settings again, and puts those in force that have changed. The log tells the outcome.
+async fn reload(server: &Server) {
+    manager::reloading();
+    let _ = server.reload_files().await;
+    manager::ready();
 }
 
-/// Raises the limit of open files to `maxclients`, or lowers `maxclients` to the limit.
-fn fit_maxclients(config: &mut Config) {
-    let fitting = broker::fit_clients(config.maxclients);
-    if fitting < config.maxclients {
-        warn!(
-            wanted = config.maxclients,
-            "maxclients lowered to {fitting}: the limit of open files is too low"
-        );
-        config.maxclients = fitting;
-    }
-}
+/// The signal that asks for a reload.
+#[cfg(unix)]
+const RELOAD_SIGNAL: &str = "SIGHUP";
+#[cfg(windows)]
+const RELOAD_SIGNAL: &str = "SERVICE_CONTROL_PARAMCHANGE";
 
 /// The signals that the process handles.
 struct Signals {
@@ -397,6 +370,14 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     abort: tokio::signal::unix::Signal,
+    #[cfg(windows)]
+    interrupt: tokio::signal::windows::CtrlC,
+    #[cfg(windows)]
+    interrupt_break: tokio::signal::windows::CtrlBreak,
+    #[cfg(windows)]
+    close: tokio::signal::windows::CtrlClose,
+    #[cfg(windows)]
+    shutdown: tokio::signal::windows::CtrlShutdown,
 }
 
 impl Signals {
@@ -422,14 +403,29 @@ impl Signals {
         }
     }
 
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     fn new() -> io::Result<Self> {
-        Ok(Self {})
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self {
+            interrupt: ctrl_c()?,
+            interrupt_break: ctrl_break()?,
+            close: ctrl_close()?,
+            shutdown: ctrl_shutdown()?,
+        })
     }
 
-    #[cfg(not(unix))]
+    /// Returns the name of the signal that ends the process, or `None` for one that asks for a reload.
+    #[cfg(windows)]
     async fn next(&mut self) -> Option<&'static str> {
-        let _ = tokio::signal::ctrl_c().await;
-        Some("an interrupt")
+        tokio::select! {
+            _ = self.interrupt.recv() => Some("SIGINT"),
+            _ = self.interrupt_break.recv() => Some("SIGBREAK"),
+            _ = self.close.recv() => Some("CTRL_CLOSE_EVENT"),
+            _ = self.shutdown.recv() => Some("CTRL_SHUTDOWN_EVENT"),
+            request = manager::requested() => match request {
+                manager::Request::Stop => Some("SERVICE_CONTROL_STOP"),
+                manager::Request::Reload => None,
+            },
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! Users, passwords and renamed commands.
 
+use std::fmt::Display;
+
 use super::{Directive, Kind};
 use crate::acl::users::add_users;
 use crate::acl::{Acl, AclError, RuleError};
 use crate::config::ignored::Change;
-use crate::config::parse::{Invalid, memory_within, signed, unsigned};
+use crate::config::parse::{Invalid, memory_within, path_bytes, path_from, signed, unsigned};
 use crate::config::{Config, UserLimits};
 
 pub(super) const DIRECTIVES: &[Directive] = &[
@@ -17,8 +19,20 @@ pub(super) const DIRECTIVES: &[Directive] = &[
             get: |config| config.requirepass.clone().unwrap_or_default(),
             set: |config, password| {
                 config.requirepass = (!password.is_empty()).then(|| password.to_vec());
+                config.requirepass_file = None;
                 Ok(())
             },
+        },
+    },
+    Directive {
+        name: "requirepass-file",
+        // With CONFIG SET, clients could read the first line of any file.
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "the path of a file with a password in its first line, or \"\" for none",
+        kind: Kind::Text {
+            get: |config| config.requirepass_file.as_deref().map(path_bytes).unwrap_or_default(),
+            set: set_password_file,
         },
     },
     Directive {
@@ -96,6 +110,30 @@ fn set_user(config: &mut Config, values: &[Vec<u8>]) -> Result<(), Invalid> {
         error => Invalid::User(error.to_string()),
     })?;
     config.users = users;
+    Ok(())
+}
+
+/// Takes the password from the first line of a file. Without a file, it takes back a password of an
+/// earlier one.
+fn set_password_file(config: &mut Config, path: &[u8]) -> Result<(), Invalid> {
+    if path.is_empty() {
+        if config.requirepass_file.take().is_some() {
+            config.requirepass = None;
+        }
+        return Ok(());
+    }
+    let path = path_from(path);
+    let refused = |reason: &dyn Display| {
+        Invalid::PasswordFile(format!("no password in {}: {reason}", path.display()))
+    };
+    let text = std::fs::read(&path).map_err(|error| refused(&error))?;
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let password = line.strip_suffix(b"\r").unwrap_or(line);
+    if password.is_empty() {
+        return Err(refused(&"expected one in the first line, found an empty line"));
+    }
+    config.requirepass = Some(password.to_vec());
+    config.requirepass_file = Some(path);
     Ok(())
 }
 
