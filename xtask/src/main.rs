@@ -113,6 +113,8 @@ enum Task {
     },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
+    /// Finds dependencies that nothing uses, with cargo-machete
+    Unused,
     /// Lists the crates in each program, in the format of CycloneDX, with cargo-cyclonedx
     Sbom,
 }
@@ -169,6 +171,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
+        Task::Unused => setup::cargo_machete().and_then(|()| unused()),
         Task::Sbom => sbom::write(),
     };
     match result {
@@ -251,6 +254,12 @@ fn long() -> Result<(), Failure> {
         .env("RUST_TEST_THREADS", "4")
         .env("BROKER_IO_THREADS", "4")
         .run()?;
+    Step::cargo("histories of clients, compared with a model")
+        .args(["test", "--test", "model"])
+        .args(TESTED)
+        .env("MODEL_CASES", "20000")
+        .env("MODEL_SEED", "7")
+        .run()?;
     Step::cargo("clients before two servers")
         .args(["test", "--test", "external"])
         .args(TESTED)
@@ -290,6 +299,10 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
         .args(["--results", "benches/results"])
         .args(arguments)
         .run()
+}
+
+fn unused() -> Result<(), Failure> {
+    Step::cargo("unused dependencies").args(["machete", "--skip-target-dir"]).run()
 }
 
 fn deny() -> Result<(), Failure> {

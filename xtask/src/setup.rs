@@ -296,6 +296,20 @@ pub(crate) fn cargo_deny() -> Result<(), Failure> {
         .run()
 }
 
+/// Installs cargo-machete if it is missing.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub(crate) fn cargo_machete() -> Result<(), Failure> {
+    if succeeds(cargo().args(["machete", "--version"])) {
+        return Ok(());
+    }
+    Step::cargo("cargo-machete")
+        .args(["install", "cargo-machete", "--version", "0.9.2", "--locked"])
+        .run()
+}
+
 fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
