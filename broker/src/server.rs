@@ -100,7 +100,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Never waits, so it cannot be cancelled in the middle.
+    /// Never waits, so it cannot be cancelled in the middle. It blocks the thread for up to a second if
+    /// another server uses the counters file.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), broker::BindError> {
@@ -123,7 +124,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Never waits, so it cannot be cancelled in the middle.
+    /// Never waits, so it cannot be cancelled in the middle. It blocks the thread for up to a second if
+    /// another server uses the counters file.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -145,7 +147,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Never waits, so it cannot be cancelled in the middle.
+    /// Never waits, so it cannot be cancelled in the middle. It blocks the thread for up to a second if
+    /// another server uses the counters file.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -384,11 +387,12 @@ impl Server {
     /// # Ok(()) }
     /// ```
     pub async fn reload(&self, loaded: ConfigFile) -> Result<Reloaded, ReloadError> {
-        self.workers[0].reload(loaded.config).await
+        self.workers[0].reload(loaded).await
     }
 
     /// Reads the files again from which the server was started, also those of TLS, and puts changed
-    /// settings in force like [`reload`](Self::reload). `CONFIG RELOAD` does the same.
+    /// settings in force like [`reload`](Self::reload). `CONFIG RELOAD` does the same, but does not wait for
+    /// the files of TLS.
     ///
     /// # Errors
     ///
@@ -397,7 +401,8 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Once begun, the reload completes even if the future is dropped.
+    /// If the future is dropped while files are read, nothing changes. Afterwards the changed settings
+    /// come into force, and the files of TLS may stay.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {

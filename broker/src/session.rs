@@ -47,6 +47,7 @@ use self::tracking::Tracking;
 use self::transaction::{Executing, Transaction};
 use self::watch::Watch;
 use crate::acl::User;
+use crate::config::source::ConfigFile;
 use crate::config::{Config, OutputLimit};
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::{self, Reply};
@@ -83,6 +84,8 @@ pub(crate) struct Session {
     pub(crate) tracking: Option<Box<Tracking>>,
     /// Settings that come into force once the server listens on other addresses.
     pub(crate) moving: Option<Box<Moving>>,
+    /// The settings that `CONFIG RELOAD` has read and is to put in force.
+    pub(crate) read_again: Option<Box<ConfigFile>>,
     /// A `CLIENT KILL` whose clients are not gone yet.
     pub(crate) after_ends: Option<Box<AfterEnds>>,
     /// The question about subscribers that the client waits for.
@@ -184,6 +187,7 @@ impl Session {
             master: None,
             tracking: None,
             moving: None,
+            read_again: None,
             after_ends: None,
             survey: None,
             ends_itself: false,

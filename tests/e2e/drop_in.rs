@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use harness::{
     Client, DEADLINE, Finished, Process, Server, Value, broker_bin, eventually, free_port, ok,
+    simple,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -48,7 +49,7 @@ async fn a_renamed_log_is_created_again_and_a_hang_up_does_not_end_the_server() 
     let pid = i32::try_from(server.pid()).ok().and_then(Pid::from_raw).expect("it has an id");
     kill_process(pid, Signal::HUP).expect("it runs");
     eventually(async || text(&log).contains("Received SIGHUP")).await;
-    assert_eq!(server.client().await.command(&["PING"]).await, harness::simple("PONG"));
+    assert_eq!(server.client().await.command(&["PING"]).await, simple("PONG"));
     assert_eq!(server.stop(DEADLINE).await, 0);
     assert!(text(&log).contains("bye bye"), "{}", text(&log));
     assert!(!text(&old).contains("bye bye"), "{}", text(&old));
@@ -121,7 +122,64 @@ async fn a_variable_sets_the_password_unless_a_flag_does() {
         let mut client = Client::connect(port).await;
         assert!(client.command(&["PING"]).await.is_error());
         assert_eq!(client.command(&["AUTH", password]).await, ok(), "{flags:?}");
+        // The variable is to keep the password out of the file.
+        for command in ["RELOAD", "REWRITE"] {
+            assert_eq!(client.command(&["CONFIG", command]).await, ok());
+        }
+        let text = fs::read_to_string(&path).expect("the file");
+        let kept = if flags.is_empty() { "requirepass file" } else { "requirepass flag" };
+        assert!(text.starts_with(&format!("{kept}\n")) && !text.contains("a \\"), "{text}");
+        assert!(client.command(&["PING"]).await == simple("PONG"));
     }
+}
+
+#[tokio::test]
+async fn a_password_that_moves_into_a_file_is_not_written_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (path, password) = (dir.path().join("broker.conf"), dir.path().join("password"));
+    fs::write(&path, "requirepass secret\n").expect("a file");
+    let server = Server::ours(&[path.to_str().expect("a path")]).await;
+    let mut client = server.stranger().await;
+    assert_eq!(client.command(&["AUTH", "secret"]).await, ok());
+    fs::write(&password, "secret").expect("a file");
+    fs::write(&path, format!("requirepass-file {}\n", password.display())).expect("a file");
+    for command in ["RELOAD", "REWRITE"] {
+        assert_eq!(client.command(&["CONFIG", command]).await, ok());
+    }
+    let text = fs::read_to_string(&path).expect("the file");
+    assert!(text.starts_with("requirepass-file ") && !text.contains("secret"), "{text}");
+}
+
+/// Settings that a program has made are no change of a file.
+#[tokio::test]
+async fn a_reload_keeps_the_settings_of_a_program() {
+    let mut loaded = broker::ConfigFile::from_text("port any").expect("it is right");
+    loaded.config.requirepass = Some(b"secret".to_vec());
+    let server = broker::Server::bind_loaded(broker::Broker::new(), loaded).await.expect("a port");
+    let port = server.local_addr().expect("it listens").port();
+    let mut client = Client::connect(port).await;
+    assert_eq!(client.command(&["AUTH", "secret"]).await, ok());
+    assert_eq!(client.command(&["CONFIG", "RELOAD"]).await, ok());
+    assert!(Client::connect(port).await.command(&["PING"]).await.is_error());
+    // A program may replace what is read again.
+    let other = broker::ConfigFile::from_text("port any\ntimeout 60").expect("it is right");
+    server.reload(other).await.expect("it is put in force");
+    assert_eq!(client.command(&["CONFIG", "RELOAD"]).await, ok());
+    let timeout = client.command(&["CONFIG", "GET", "timeout"]).await;
+    assert_eq!(timeout.items()[1].text(), "60");
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_reload_during_a_late_script_is_a_failed_one() {
+    let server = Server::ours(&["--busy-reply-threshold", "1"]).await;
+    let (mut busy, mut client) = (server.client().await, server.client().await);
+    busy.send(&["EVAL", "while true do end", "0"]).await;
+    eventually(async || client.command(&["PING"]).await.is_error()).await;
+    reload(&server, "no setting changed: a script is late").await;
+    assert_eq!(client.command(&["SCRIPT", "KILL"]).await, ok());
+    let info = client.command(&["INFO", "server"]).await;
+    assert!(info.text().contains("config_last_reload_status:err"), "{info:?}");
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn scripts_and_redis_benchmark_run() {
 }
 
 #[tokio::test]
-async fn info_tells_the_figures_of_the_system() {
+async fn info_has_the_figures_of_the_system() {
     let server = Server::ours(&[]).await;
     let info = cli(server.port(), &["INFO", "everything"]).await;
     let figure = |name: &str| {
@@ -183,7 +183,7 @@ async fn settings_are_read_again_and_written() {
 }
 
 #[tokio::test]
-async fn what_the_system_lacks_is_refused_or_named() {
+async fn settings_without_a_meaning_there_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     for (words, reason) in [
         (&["--daemonize", "yes"][..], "use --service-install"),

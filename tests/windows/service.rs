@@ -16,7 +16,8 @@ async fn a_service_is_installed_started_stopped_and_removed() {
     fs::write(dir.path().join("service.conf"), settings).expect("a file");
     let name = ["--service-name", &name];
     let ask = async |first: &str, rest: &[&str]| {
-        run(&[&[first], &name[..], rest].concat(), dir.path()).await
+        // The name may stand behind other words.
+        run(&[&[first], rest, &name[..]].concat(), dir.path()).await
     };
 
     let absent = ask("--service-start", &[]).await;
@@ -25,6 +26,12 @@ async fn a_service_is_installed_started_stopped_and_removed() {
     let mistake = ask("--service-install", &["service.conf", "--prot", "1"]).await;
     assert_eq!(mistake.code, Some(1), "{mistake:?}");
     assert!(mistake.stderr.contains("did you mean 'port'?"), "{mistake:?}");
+
+    for refused in [&["service.conf"][..], &["-"]] {
+        let refused = ask("--service-stop", refused).await;
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.starts_with("expected "), "{refused:?}");
+    }
 
     let words = ["service.conf", "--timeout", "77"];
     for (word, rest, last_line) in [
@@ -39,6 +46,9 @@ async fn a_service_is_installed_started_stopped_and_removed() {
     let timeout = client.command(&["CONFIG", "GET", "timeout"]).await;
     assert_eq!(timeout.items()[1].text(), "77");
 
+    // A second start says why it fails.
+    let again = ask("--service-start", &[]).await;
+    assert_eq!(again.code, Some(1), "{again:?}");
     let stopped = ask("--service-stop", &[]).await;
     assert_eq!(stopped.stdout.lines().last(), Some("Redis service successfully stopped."));
     client.expect_closed().await;
@@ -46,7 +56,7 @@ async fn a_service_is_installed_started_stopped_and_removed() {
     eventually_within(SLOW_DEADLINE, async || log().contains("bye bye")).await;
     assert!(log().contains("Received SERVICE_CONTROL_STOP"), "{}", log());
 
-    // A second start works, and a port in use is told in the log.
+    // It can be started again.
     let again = ask("--service-start", &[]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
     assert_eq!(ask("--service-stop", &[]).await.code, Some(0));

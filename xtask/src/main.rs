@@ -302,7 +302,7 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn unused() -> Result<(), Failure> {
-    Step::cargo("unused dependencies").args(["machete", "--skip-target-dir"]).run()
+    Step::program("unused dependencies", "cargo-machete").arg("--skip-target-dir").run()
 }
 
 fn deny() -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use clap::Subcommand;
 use crate::setup;
 use crate::step::{Failure, Step, workspace_dir};
 
-/// What to do with the programs for Windows.
+/// A task for the programs of Windows.
 #[derive(Clone, Subcommand)]
 pub(crate) enum Action {
     /// Runs clippy for Windows

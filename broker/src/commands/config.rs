@@ -130,7 +130,9 @@ pub(crate) fn rewrite(server: &ServerState, config: &Config, which: Rewritten) -
             // Its settings would be written as those of this file, and users defined twice.
             return Err(io::Error::other("it includes other files; change these by hand"));
         }
-        replace_file(path, &rewritten(&text, config, &others, &users, which))
+        let is_outside = server.settings.is_from_outside(config.requirepass.as_deref());
+        let password = if is_outside { Password::Outside } else { Password::of(config) };
+        replace_file(path, &rewritten(&text, config, password, &others, &users, which))
     };
     match write() {
         Ok(()) => {
@@ -157,6 +159,7 @@ fn is(line: &[u8], name: &str) -> bool {
 fn rewritten(
     text: &[u8],
     config: &Config,
+    password: Password,
     others: &Others,
     users: &[Vec<u8>],
     which: Rewritten,
@@ -180,7 +183,10 @@ fn rewritten(
                 }
             },
             Some(directive) if written.contains(&directive.name) => {}
-            Some(directive) if has_own_file(directive, config) => {}
+            Some(directive) if password == Password::Outside && is_password(directive) => {
+                lines.push(line.strip_suffix(b"\r").unwrap_or(line).to_vec());
+            }
+            Some(directive) if password.hides(directive) => {}
             Some(directive) => {
                 written.push(directive.name);
                 lines.extend(directive.lines(config).into_iter().map(String::into_bytes));
@@ -190,7 +196,7 @@ fn rewritten(
     let is_new = |name| !written.contains(&name);
     let changed = directive::all()
         .filter(|each| each.is_shown && !each.is_older_name() && is_new(each.name))
-        .filter(|each| !has_own_file(each, config))
+        .filter(|each| !password.hides(each))
         .filter(|each| which == Rewritten::All || each.show(config) != each.show(&default));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
     let is_default = |name: &str, values: &[Vec<u8>]| {
@@ -220,9 +226,34 @@ fn rewritten(
     lines.join(&b'\n')
 }
 
-/// Returns whether the value is kept in a file of its own, and must not be written to another.
-fn has_own_file(directive: &Directive, config: &Config) -> bool {
-    directive.name == "requirepass" && config.requirepass_file.is_some()
+/// The place of the password in force.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Password {
+    /// The configuration file.
+    Setting,
+    /// A file of its own.
+    File,
+    /// Outside of files and flags. The lines of the file about it stay.
+    Outside,
+}
+
+impl Password {
+    fn of(config: &Config) -> Self {
+        if config.requirepass_file.is_some() { Self::File } else { Self::Setting }
+    }
+
+    /// Returns whether a rewrite must not write the value of a directive.
+    fn hides(self, directive: &Directive) -> bool {
+        match self {
+            Self::Setting => false,
+            Self::File => directive.name == "requirepass",
+            Self::Outside => is_password(directive),
+        }
+    }
+}
+
+fn is_password(directive: &Directive) -> bool {
+    matches!(directive.name, "requirepass" | "requirepass-file")
 }
 
 /// Values of ignored directives, by their current names.
@@ -341,19 +372,37 @@ impl Session {
         self.reply_error(context, failed(&name, why));
     }
 
-    /// `CONFIG RELOAD`: reads the files again with which the server was started, as SIGHUP does.
+    /// Reads the files for `CONFIG RELOAD`, or returns their mistake. A slow disk must not stop other
+    /// threads, so the order is not held. Within a transaction it is.
+    pub(crate) fn read_again_without_order(&mut self) -> Option<Outcome> {
+        match self.server.settings.read_again() {
+            Ok(read) => {
+                self.read_again = Some(Box::new(read));
+                None
+            }
+            Err(error) => {
+                let text = format!("ERR {error}").into_bytes();
+                self.server.record_reload(&Err(error));
+                Some(Err(text).into())
+            }
+        }
+    }
+
+    /// `CONFIG RELOAD`: puts the files in force that have just been read.
     pub(crate) fn config_reload(
-        &self,
+        &mut self,
         context: &mut Context,
         order: &mut OrderGuard<'_>,
     ) -> Answer {
-        let read = self.server.settings.read_again();
-        let read = read.inspect_err(|error| self.server.record_reload(&Err(error.clone())));
-        let reloaded = read.and_then(|read| reload(&self.server, read.config, context, order));
-        reloaded.map_err(|error| format!("ERR {error}").into_bytes())?;
-        // Files that do not match are read once more after a second, which must not stop this thread.
+        let Some(read) = self.read_again.take() else { return Ok(Reply::ok()) };
+        reload(&self.server, *read, context, order)
+            .map_err(|error| format!("ERR {error}").into_bytes())?;
+        // Files that do not match are read once more after a second.
         let server = self.server.clone();
-        std::thread::spawn(move || server.reload_tls());
+        let thread = std::thread::Builder::new().name("tls reload".to_owned());
+        if let Err(error) = thread.spawn(move || server.reload_tls()) {
+            warn!(%error, "cannot read the files of TLS again");
+        }
         Ok(Reply::ok())
     }
 
@@ -408,7 +457,7 @@ fn put_in_force(
 /// the outcome.
 pub(crate) fn reload(
     server: &ServerState,
-    read: Config,
+    read: ConfigFile,
     context: &mut Context,
     order: &mut OrderGuard<'_>,
 ) -> Result<Reloaded, ReloadError> {
@@ -419,14 +468,14 @@ pub(crate) fn reload(
 
 fn put_changes_in_force(
     server: &ServerState,
-    read: Config,
+    read: ConfigFile,
     context: &mut Context,
     order: &mut OrderGuard<'_>,
 ) -> Result<Reloaded, ReloadError> {
-    let reloaded = Reloaded::between(&server.settings.last_read(), &read);
+    let reloaded = Reloaded::between(&server.settings.last_read(), &read.config);
     let in_force = server.settings.get();
     let config = reloaded
-        .merge(&in_force, &read)
+        .merge(&in_force, &read.config)
         .map_err(|invalid| ReloadError(format!("a setting cannot be changed: {invalid}")))?;
     if let Some(fitting) = fewer_clients(&in_force, &config) {
         let text = format!("maxclients: the limit of open files allows {fitting}");
@@ -445,7 +494,7 @@ fn put_changes_in_force(
         tls,
     };
     put_in_force(server, changes, context, order);
-    server.settings.set_last_read(read);
+    server.settings.set_read(read);
     Ok(reloaded)
 }
 
@@ -597,7 +646,8 @@ mod tests {
             ..ConfigFile::default().config
         };
         let rewritten = |which| {
-            let text = rewritten(text.as_bytes(), &config, &others, &[], which);
+            let text =
+                rewritten(text.as_bytes(), &config, Password::of(&config), &others, &[], which);
             String::from_utf8(text).unwrap()
         };
         let all = ConfigFile::from_text(&rewritten(Rewritten::All)).unwrap();
@@ -622,7 +672,14 @@ mod tests {
         let mut acl = Acl::new(config.channels_default());
         acl.set_password_of_default(config.requirepass.as_deref());
         for which in [Rewritten::Changed, Rewritten::All] {
-            let lines = rewritten(text.as_bytes(), &config, &BTreeMap::new(), &acl.list(), which);
+            let lines = rewritten(
+                text.as_bytes(),
+                &config,
+                Password::of(&config),
+                &BTreeMap::new(),
+                &acl.list(),
+                which,
+            );
             let lines = String::from_utf8(lines).unwrap();
             let has_word = |word| lines.split_whitespace().any(|found| found == word);
             assert!(has_word("requirepass-file") && !has_word("requirepass"), "{lines}");
@@ -632,8 +689,27 @@ mod tests {
         let mut changed = config.clone();
         let row = directive::find(b"requirepass").unwrap();
         row.set(&mut changed, &[b"new".to_vec()]).unwrap();
-        let lines = rewritten(text.as_bytes(), &changed, &BTreeMap::new(), &[], Rewritten::Changed);
+        let lines = rewritten(
+            text.as_bytes(),
+            &changed,
+            Password::of(&changed),
+            &BTreeMap::new(),
+            &[],
+            Rewritten::Changed,
+        );
         assert!(String::from_utf8(lines).unwrap().contains("requirepass new\n"));
+        // One of a variable is in no file, and the lines about others stay.
+        let which = Rewritten::All;
+        let lines = rewritten(
+            b"requirepass x\n",
+            &changed,
+            Password::Outside,
+            &BTreeMap::new(),
+            &[],
+            which,
+        );
+        let lines = String::from_utf8(lines).unwrap();
+        assert!(lines.starts_with("requirepass x\n") && !lines.contains("new"), "{lines}");
     }
 
     /// An older name becomes the current one, in its place.
@@ -642,7 +718,8 @@ mod tests {
         let loaded = ConfigFile::from_text("lua-time-limit 2000\ntimeout 1\n").unwrap();
         for which in [Rewritten::Changed, Rewritten::All] {
             let text = b"lua-time-limit 1000\ntimeout 1\nbusy-reply-threshold 1000\n";
-            let text = rewritten(text, &loaded.config, &BTreeMap::new(), &[], which);
+            let text =
+                rewritten(text, &loaded.config, Password::Setting, &BTreeMap::new(), &[], which);
             let text = String::from_utf8(text).unwrap();
             assert!(text.starts_with("busy-reply-threshold 2000\ntimeout 1\n"), "{text}");
             assert_eq!(text.matches(" 2000\n").count(), 1, "{text}");

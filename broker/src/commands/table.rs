@@ -545,7 +545,10 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         2,
         &[Admin, Noscript, Loading, Stale],
         &about::CONFIG_RELOAD,
-        Run::Ordered { early: None, run: |s, c, g, _| s.config_reload(c, g).into() },
+        Run::Ordered {
+            early: Some(|s, _, _| s.read_again_without_order()),
+            run: |s, c, g, _| s.config_reload(c, g).into(),
+        },
     ),
     row(
         "config|resetstat",

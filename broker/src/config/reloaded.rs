@@ -1,7 +1,7 @@
 //! The result of a reload: which settings of the files have changed since they were read.
 
 use crate::config::Config;
-use crate::config::directive;
+use crate::config::directive::{self, Directive};
 use crate::config::ignored::Change;
 use crate::config::parse::Invalid;
 
@@ -53,9 +53,13 @@ impl Reloaded {
         let shown = directive::all().filter(|each| each.is_shown && !each.is_older_name());
         // A start takes the password of the default user from its own rules, if there are any.
         let has_rules = [before, now].iter().any(|config| config.defines_default_user());
-        // A changed file counts as a changed password.
+        // A password and its file change together.
         let shown = shown.filter(|each| each.name != "requirepass-file");
-        for directive in shown.filter(|each| each.show(before) != each.show(now)) {
+        let has_moved = before.requirepass_file != now.requirepass_file;
+        let has_changed = |each: &&Directive| {
+            each.show(before) != each.show(now) || (each.name == "requirepass" && has_moved)
+        };
+        for directive in shown.filter(has_changed) {
             let is_fixed = directive.change == Change::Immutable
                 || FIXED.contains(&directive.name)
                 || (has_rules && directive.name == "requirepass");

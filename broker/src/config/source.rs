@@ -46,6 +46,8 @@ pub struct ConfigFile {
     pub(crate) file: Option<PathBuf>,
     /// All that was read, for a reload.
     pub(crate) sources: Sources,
+    /// The settings as they were read. A program may have changed [`config`](Self::config).
+    pub(crate) read: Config,
 }
 
 /// A mistake in the settings: its file and line, the expectation, and the value found.
@@ -109,7 +111,7 @@ impl Default for ConfigFile {
 impl From<Config> for ConfigFile {
     fn from(config: Config) -> Self {
         let (ignored, others, file, sources) = Default::default();
-        Self { config, ignored, others, file, sources }
+        Self { read: config.clone(), config, ignored, others, file, sources }
     }
 }
 
@@ -142,9 +144,12 @@ impl ConfigFile {
     /// ```
     pub fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let origin = Line { source: path.display().to_string(), number: 0, text: String::new() };
-        self.file.get_or_insert_with(|| std::path::absolute(path).unwrap_or(path.to_owned()));
-        self.sources.add_file(path);
-        self.add_file_at(path, &origin, 0)
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.sources.add_file(absolute.clone());
+        self.file.get_or_insert(absolute);
+        self.add_file_at(path, &origin, 0)?;
+        self.read = self.config.clone();
+        Ok(())
     }
 
     /// Adds the settings of `reader`. Errors refer to it as `name`.
@@ -164,8 +169,31 @@ impl ConfigFile {
         reader
             .read_to_end(&mut text)
             .map_err(|error| origin.error(Problem::Unreadable { path: name.to_owned(), error }))?;
-        self.sources.add_text(name, &text);
-        self.add_lines(name, &text, 0)
+        self.add_text(name, &text)
+    }
+
+    fn add_text(&mut self, name: &str, lines: &[u8]) -> Result<(), ConfigError> {
+        self.sources.add_text(name, lines);
+        self.add_lines(name, lines, 0)?;
+        self.read = self.config.clone();
+        Ok(())
+    }
+
+    /// Sets [`Config::requirepass`] to a password from outside of files and flags, such as a variable of the
+    /// environment. `CONFIG REWRITE` does not write it. An empty one changes nothing.
+    ///
+    /// ```
+    /// let mut loaded = broker::ConfigFile::from_text("requirepass a").unwrap();
+    /// loaded.add_password(b"b");
+    /// assert_eq!(loaded.config.requirepass.as_deref(), Some(&b"b"[..]));
+    /// ```
+    pub fn add_password(&mut self, password: &[u8]) {
+        if !password.is_empty() {
+            self.sources.add_password(password);
+            self.config.requirepass = Some(password.to_vec());
+            self.config.requirepass_file = None;
+            self.read = self.config.clone();
+        }
     }
 
     /// Adds flags such as `--port 7000`, with the syntax of `redis-server`.
@@ -183,9 +211,7 @@ impl ConfigFile {
         &mut self,
         flags: impl IntoIterator<Item = T>,
     ) -> Result<(), ConfigError> {
-        let lines = lines_of(flags);
-        self.sources.add_text("command line", &lines);
-        self.add_lines("command line", &lines, 0)
+        self.add_text("command line", &lines_of(flags))
     }
 
     /// Returns the directives of Redis and Valkey that are ignored without a consequence, each once,
@@ -253,6 +279,8 @@ impl ConfigFile {
             warn!(wanted, "maxclients lowered to {fitting}: the limit of open files is too low");
             self.config.maxclients = fitting;
         }
+        self.read.maxclients = self.config.maxclients;
+        self.sources.is_fitted = true;
     }
 
     fn promise(&self, given: &Given) -> Option<&'static Promise> {
@@ -384,7 +412,6 @@ impl fmt::Display for ConfigError {
 }
 
 impl ConfigError {
-    /// Returns the cause in one line, without Redis' block around it.
     /// Returns the place of the mistake and the name of the directive. Unlike the error itself, the
     /// text has no value, which may be a password.
     ///
@@ -400,6 +427,18 @@ impl ConfigError {
         }
     }
 
+    /// Returns the cause, or the place alone where the cause may quote a password.
+    pub(crate) fn without_values(&self) -> String {
+        match &*self.problem {
+            Problem::Unreadable { .. }
+            | Problem::Refused { .. }
+            | Problem::TooDeep
+            | Problem::Invalid { invalid: Invalid::PasswordFile(_), .. } => self.cause(),
+            _ => format!("mistake at {}", self.place()),
+        }
+    }
+
+    /// Returns the cause in one line, without Redis' block around it.
     pub(crate) fn cause(&self) -> String {
         fmt::from_fn(|f| self.fmt_cause(f)).to_string()
     }
@@ -546,6 +585,9 @@ mod tests {
             empty.ends_with(": expected one in the first line, found an empty line"),
             "{empty}"
         );
+        std::fs::write(&path, "\u{feff}secret").unwrap();
+        let marked = message(&line(""));
+        assert!(marked.ends_with("without a byte order mark, found one"), "{marked}");
         std::fs::write(&path, "a b").unwrap();
         let config = ConfigFile::from_text(&line("")).unwrap().config;
         assert_eq!(config.requirepass.as_deref(), Some(&b"a b"[..]));

@@ -51,6 +51,9 @@ struct Open {
     unwritten: Vec<u8>,
     /// Whether the file may end with a part of a line.
     is_torn: bool,
+    /// Whether `file` is another one, since the one at the path could not be opened again.
+    #[cfg(windows)]
+    is_elsewhere: bool,
     /// The rewrite that has begun.
     rewrite: Option<Rewrite>,
 }
@@ -138,6 +141,8 @@ impl CountersFile {
                 record => open.add(line(&record.words()).as_bytes()),
             }
         }
+        #[cfg(windows)]
+        open.come_back(&self.path);
         let path = self.path.display();
         let written = open.write();
         match &written {
@@ -238,14 +243,23 @@ fn take_place(new: NewFile, path: &Path, open: &mut Open, opened: Open) -> io::R
 /// open, so the old one is closed first. After an error it is opened again.
 #[cfg(windows)]
 fn take_place(new: NewFile, path: &Path, open: &mut Open, opened: Open) -> io::Result<()> {
-    let Open { file, bytes, bytes_at_first, is_synced, unwritten, is_torn, rewrite } =
+    let Open { file, bytes, bytes_at_first, is_synced, unwritten, is_torn, rewrite, .. } =
         std::mem::replace(open, opened);
     drop(file);
     new.replace(path).inspect_err(|_| {
-        if let Ok(again) = Open::of(path, bytes) {
-            let file = again.file;
-            *open = Open { file, bytes, bytes_at_first, is_synced, unwritten, is_torn, rewrite };
-        }
+        let old = Open {
+            // The new file has no name any more.
+            file: open.file.try_clone().expect("the process can have one more handle"),
+            bytes,
+            bytes_at_first,
+            is_synced,
+            unwritten,
+            is_torn,
+            rewrite,
+            is_elsewhere: true,
+        };
+        *open = old;
+        open.come_back(path);
     })
 }
 
@@ -258,7 +272,8 @@ impl Open {
 
     /// Opens a file that has just been written.
     fn of(path: &Path, bytes: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        // On Windows, append mode allows neither a lock nor a shorter file.
+        let file = OpenOptions::new().append(cfg!(not(windows))).write(true).open(path)?;
         lock(&file)?;
         Ok(Self {
             file,
@@ -267,8 +282,20 @@ impl Open {
             is_synced: true,
             unwritten: Vec::new(),
             is_torn: false,
+            #[cfg(windows)]
+            is_elsewhere: false,
             rewrite: None,
         })
+    }
+
+    /// Opens the file at the path again, if that failed before.
+    #[cfg(windows)]
+    fn come_back(&mut self, path: &Path) {
+        if self.is_elsewhere
+            && let Ok(again) = Self::of(path, self.bytes)
+        {
+            (self.file, self.is_elsewhere) = (again.file, false);
+        }
     }
 
     /// Adds a line to write, also to the file that is to replace this one.
@@ -284,10 +311,17 @@ impl Open {
         if unwritten.is_empty() {
             return Ok(());
         }
+        #[cfg(windows)]
+        if self.is_elsewhere {
+            return Err(io::Error::other("the file could not be opened again"));
+        }
         if self.is_torn {
             file.set_len(self.bytes)?;
             self.is_torn = false;
         }
+        // Without append mode, lines go to the end of the whole ones.
+        #[cfg(windows)]
+        io::Seek::seek(file, io::SeekFrom::Start(self.bytes))?;
         if let Err(error) = file.write_all(unwritten) {
             // A part of a line would make the file a damaged one.
             self.is_torn = file.set_len(self.bytes).is_err();
@@ -304,7 +338,7 @@ impl Open {
 /// other's numbers.
 ///
 /// A server that ends writes the file once more after its last client, and the next one may start
-/// meanwhile, so this tries for a second. What it wrote is read afterwards.
+/// meanwhile, so this tries for a second. The file is read afterwards.
 fn hold(path: &Path) -> io::Result<Option<File>> {
     const PAUSE: Duration = Duration::from_millis(10);
 
@@ -355,6 +389,8 @@ fn lock(file: &File) -> io::Result<()> {
         Err(TryLockError::WouldBlock) => {
             Err(io::Error::other("another server uses this counters file"))
         }
+        #[cfg(windows)]
+        Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => Err(error),
         _ => Ok(()),
     }
 }

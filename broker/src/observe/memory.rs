@@ -21,7 +21,7 @@ pub(crate) fn allocated_bytes() -> u64 {
     kilobytes("/proc/self/status", "RssAnon:") * 1024
 }
 
-/// Returns the working set, since Windows does not tell the part of the program in it.
+/// Returns the working set, since Windows has no figure without the program.
 #[cfg(windows)]
 pub(crate) fn allocated_bytes() -> u64 {
     resident_bytes()

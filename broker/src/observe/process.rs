@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use crate::observe::memory::resident_bytes;
 
-/// Figures of the process; 0 where the system does not tell them.
+/// Figures of the process; 0 where the system has none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Process {
     /// Processor time in the program.
@@ -54,7 +54,7 @@ impl ProcessFigures {
         }
     }
 
-    /// Windows tells the time of the process as one sum.
+    /// Windows has one sum of the times.
     #[cfg(windows)]
     fn read(&self) -> Process {
         let user = cpu_time::ProcessTime::try_now().map(|time| time.as_duration());

@@ -35,6 +35,7 @@ use crate::commands::lookup::Lookup;
 #[cfg(feature = "lua")]
 use crate::commands::script_client::CommandRunner;
 use crate::config::reloaded::{ReloadError, Reloaded};
+use crate::config::source::ConfigFile;
 use crate::config::{ChannelEvents, Config};
 use crate::ids::WorkerId;
 #[cfg(feature = "http")]
@@ -78,7 +79,7 @@ enum Task {
     /// Listen on other addresses; only for the worker that has the listeners.
     Move(Arc<Move>),
     /// Put the changes of files in force that were read again.
-    Reload(Box<Config>, oneshot::Sender<Result<Reloaded, ReloadError>>),
+    Reload(Box<ConfigFile>, oneshot::Sender<Result<Reloaded, ReloadError>>),
     /// Return the figures of the keys; none while a script is late.
     #[cfg(feature = "http")]
     Report(oneshot::Sender<Option<Box<Report>>>),
@@ -205,7 +206,7 @@ impl WorkerHandle {
     }
 
     /// Puts the changes of files in force that were read again.
-    pub(crate) async fn reload(&self, read: Config) -> Result<Reloaded, ReloadError> {
+    pub(crate) async fn reload(&self, read: ConfigFile) -> Result<Reloaded, ReloadError> {
         let (sender, reloaded) = oneshot::channel();
         let _ = self.tasks.send(Task::Reload(Box::new(read), sender));
         reloaded.await.unwrap_or_else(|_| Err(ReloadError("the server shuts down".to_owned())))
@@ -306,7 +307,11 @@ impl Worker {
                 Task::Reload(read, wanted) => {
                     let reloaded = self
                         .with_order(|context, order| reload(&self.server, *read, context, order));
-                    let late = || Err(ReloadError("a script is late".to_owned()));
+                    let late = || {
+                        let late = Err(ReloadError("a script is late".to_owned()));
+                        self.server.record_reload(&late);
+                        late
+                    };
                     let _ = wanted.send(reloaded.unwrap_or_else(late));
                 }
                 #[cfg(feature = "http")]

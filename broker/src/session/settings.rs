@@ -25,19 +25,19 @@ pub(crate) struct Settings {
     read: Mutex<Config>,
     /// The file that `CONFIG REWRITE` writes.
     pub(crate) file: Option<PathBuf>,
-    sources: Sources,
+    sources: Mutex<Sources>,
     generation: AtomicU64,
 }
 
 impl Settings {
     pub(crate) fn new(loaded: ConfigFile) -> Self {
-        let ConfigFile { config, others, file, sources, .. } = loaded;
+        let ConfigFile { config, others, file, sources, read, .. } = loaded;
         Self {
-            read: Mutex::new(config.clone()),
+            read: Mutex::new(read),
             current: RwLock::new(Arc::new(config)),
             others: RwLock::new(others),
             file,
-            sources,
+            sources: Mutex::new(sources),
             generation: AtomicU64::new(0),
         }
     }
@@ -65,22 +65,27 @@ impl Settings {
     /// Reads the files and flags again. A server whose settings came from a program has none, and keeps
     /// its settings. Blocks the thread.
     pub(crate) fn read_again(&self) -> Result<ConfigFile, ReloadError> {
-        if self.sources.is_empty() {
+        let sources = self.sources.lock().clone();
+        if sources.is_empty() {
             return Ok(ConfigFile::from(self.last_read()));
         }
-        match self.sources.read() {
-            Ok(mut read) => {
-                read.fit_maxclients();
-                Ok(read)
-            }
-            // The line itself may hold a password.
-            Err(mistake) => Err(ReloadError(format!("mistake at {}", mistake.place()))),
-        }
+        sources.read().map_err(|mistake| ReloadError(mistake.without_values()))
+    }
+
+    /// Returns whether this password came from outside of files and flags.
+    pub(crate) fn is_from_outside(&self, password: Option<&[u8]>) -> bool {
+        self.sources.lock().have_password(password)
+    }
+
+    /// Records that the files have these settings.
+    pub(crate) fn set_last_read(&self, config: Config) {
+        *self.read.lock() = config;
     }
 
     /// Records another reading of the files and flags.
-    pub(crate) fn set_last_read(&self, config: Config) {
-        *self.read.lock() = config;
+    pub(crate) fn set_read(&self, read: ConfigFile) {
+        self.set_last_read(read.config);
+        *self.sources.lock() = read.sources;
     }
 
     /// Returns the value that was given for an ignored directive.

@@ -238,10 +238,8 @@ fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Err
     if let Some(text) = &input {
         loaded.add_reader("standard input", &text[..])?;
     }
-    if let Some(password) = std::env::var_os(PASSWORD).filter(|text| !text.is_empty()) {
-        let quoted: String =
-            password.as_encoded_bytes().iter().map(|byte| format!("\\x{byte:02x}")).collect();
-        loaded.add_reader(PASSWORD, format!("requirepass \"{quoted}\"").as_bytes())?;
+    if let Some(password) = std::env::var_os(PASSWORD) {
+        loaded.add_password(password.as_encoded_bytes());
     }
     loaded.add_flags(flags.iter().map(|flag| flag.as_encoded_bytes()))?;
     loaded.check()?;
@@ -324,7 +322,7 @@ async fn until_stopped(server: &Server, signals: &mut Signals) {
                 }
                 // Writing this line opens a log file that was renamed.
                 None => {
-                    info!("Received {RELOAD_SIGNAL}, reopened the log file");
+                    info!("Received {RELOAD_SIGNAL}");
                     // It may have to wait for a script, and other signals must not.
                     reloading = Some(Box::pin(reload(server)));
                 }
@@ -347,7 +345,7 @@ async fn until_stopped(server: &Server, signals: &mut Signals) {
     }
 }
 
-/// Reads the settings again, and puts those in force that have changed. The log tells the outcome.
+/// Reads the settings again, and puts those in force that have changed. The log shows the outcome.
 async fn reload(server: &Server) {
     manager::reloading();
     let _ = server.reload_files().await;
@@ -356,7 +354,7 @@ async fn reload(server: &Server) {
 
 /// The signal that asks for a reload.
 #[cfg(unix)]
-const RELOAD_SIGNAL: &str = "SIGHUP";
+const RELOAD_SIGNAL: &str = "SIGHUP, reopened the log file";
 #[cfg(windows)]
 const RELOAD_SIGNAL: &str = "SERVICE_CONTROL_PARAMCHANGE";
 

@@ -1,4 +1,4 @@
-//! Tells the manager of services the states of the process: systemd, or Windows' own.
+//! Reports the states of the process to the manager of services: systemd, or that of Windows.
 
 #[cfg(unix)]
 mod systemd;

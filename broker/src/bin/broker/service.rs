@@ -3,7 +3,6 @@
 
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
@@ -11,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use broker::Config;
+use broker::{Config, ConfigError};
 use windows_service::service::{
     Service, ServiceAccess, ServiceErrorControl, ServiceInfo, ServiceStartType, ServiceState,
     ServiceType,
@@ -21,7 +20,7 @@ use windows_service::{define_windows_service, service_dispatcher};
 
 use crate::{Given, load, manager, run};
 
-/// What the first word asks for.
+/// The action of the first word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Install,
@@ -44,15 +43,20 @@ const DEFAULT_NAME: &str = "Redis";
 /// The account of a service, which has few rights. Its identifier is the same in all languages.
 const ACCOUNT: &str = "NT AUTHORITY\\NetworkService";
 const ACCOUNT_ID: &str = "*S-1-5-20";
-/// The log of a service without `logfile`, since nobody reads its standard output.
-const LOG_FILE: &str = "server_log.txt";
+/// The log of a service without `logfile`: a service has no standard output. It is in a folder of its own,
+/// since the account of the service must not be able to change the program.
+const LOG_FILE: &str = "log\\server_log.txt";
 /// How long a start or a stop may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Does what the first word asks for, if it is about a service.
+/// Performs the action of the first word, if it is about a service.
 pub(crate) fn command(words: &[OsString]) -> Option<ExitCode> {
     let words = Words::parse(words)?;
+    if let Err(text) = words.check() {
+        eprintln!("{text}");
+        return Some(ExitCode::FAILURE);
+    }
     let done = match words.action {
         Action::Install => install(&words).map(|()| "Redis successfully installed as a service."),
         Action::Uninstall => {
@@ -76,7 +80,7 @@ pub(crate) fn command(words: &[OsString]) -> Option<ExitCode> {
 
 impl Words {
     fn parse(words: &[OsString]) -> Option<Self> {
-        let (first, mut settings) = words.split_first()?;
+        let (first, settings) = words.split_first()?;
         let action = match first.to_str()? {
             "--service-install" => Action::Install,
             "--service-uninstall" => Action::Uninstall,
@@ -85,21 +89,40 @@ impl Words {
             "--service-run" => Action::Run,
             _ => return None,
         };
+        let mut settings = settings.to_vec();
         let mut name = DEFAULT_NAME.to_owned();
-        if let [flag, given, rest @ ..] = settings
-            && flag == "--service-name"
+        if let Some(at) = settings.iter().position(|word| word == "--service-name")
+            && at + 1 < settings.len()
         {
-            name = given.to_string_lossy().into_owned();
-            settings = rest;
+            name = settings.remove(at + 1).to_string_lossy().into_owned();
+            settings.remove(at);
         }
-        Some(Self { action, name, settings: settings.to_vec() })
+        Some(Self { action, name, settings })
+    }
+}
+
+impl Words {
+    /// Refuses words that would not do what they say.
+    fn check(&self) -> Result<(), String> {
+        let is_about_settings = matches!(self.action, Action::Install | Action::Run);
+        match self.settings.iter().find(|&word| !is_about_settings || word == "-") {
+            Some(word) if word == "-" => Err(
+                "expected the path of a configuration file, found '-': a service has no standard \
+                     input"
+                    .to_owned(),
+            ),
+            Some(word) => {
+                let word = word.to_string_lossy();
+                Err(format!("expected --service-name and a name, found '{word}'"))
+            }
+            None => Ok(()),
+        }
     }
 }
 
 fn install(words: &Words) -> Result<(), Box<dyn Error>> {
     let Given { loaded, .. } = load(&words.settings, None)?;
-    let settings = with_absolute_file(&words.settings);
-    let program = std::env::current_exe()?;
+    let settings = with_absolute_files(&words.settings);
     let run = ["--service-run", "--service-name", &words.name].map(OsString::from);
     let service = ServiceInfo {
         name: words.name.clone().into(),
@@ -107,7 +130,7 @@ fn install(words: &Words) -> Result<(), Box<dyn Error>> {
         service_type: ServiceType::OWN_PROCESS,
         start_type: ServiceStartType::AutoStart,
         error_control: ServiceErrorControl::Normal,
-        executable_path: program.clone(),
+        executable_path: std::env::current_exe()?,
         launch_arguments: run.into_iter().chain(settings).collect(),
         dependencies: Vec::new(),
         account_name: Some(ACCOUNT.into()),
@@ -121,9 +144,14 @@ fn install(words: &Words) -> Result<(), Box<dyn Error>> {
     if let Err(error) = created.set_description(text) {
         eprintln!("the service has no description: {}", cause(&error));
     }
-    let home = program.parent().unwrap_or(Path::new("."));
-    for folder in folders(&loaded.config, home) {
-        if let Err(error) = grant(&folder) {
+    if std::env::var_os(crate::PASSWORD).is_some() {
+        let name = crate::PASSWORD;
+        eprintln!(
+            "the service does not have the variable {name} of this console; use requirepass-file"
+        );
+    }
+    for folder in folders(&loaded.config, &home()?) {
+        if let Err(error) = fs::create_dir_all(&folder).and_then(|()| grant(&folder)) {
             let folder = folder.display();
             eprintln!("{ACCOUNT} may lack the right to write into '{folder}': {error}");
         }
@@ -134,16 +162,18 @@ fn install(words: &Words) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the words with the path of a file made absolute, since a service starts in another folder.
-fn with_absolute_file(words: &[OsString]) -> Vec<OsString> {
-    let mut words = words.to_vec();
-    if let Some(first) = words.first_mut()
-        && !first.as_encoded_bytes().starts_with(b"-")
-        && let Ok(path) = std::path::absolute(&*first)
-    {
-        *first = path.into();
-    }
-    words
+/// Returns the words with the paths of files that are read made absolute, since a service starts in
+/// another folder.
+fn with_absolute_files(words: &[OsString]) -> Vec<OsString> {
+    let is_path = |index: usize| match index.checked_sub(1) {
+        None => !words[0].as_encoded_bytes().starts_with(b"-"),
+        Some(before) => words[before].eq_ignore_ascii_case("--requirepass-file"),
+    };
+    let absolute = |(index, word): (usize, &OsString)| {
+        let path = std::path::absolute(word).ok().filter(|_| is_path(index));
+        path.map_or_else(|| word.clone(), OsString::from)
+    };
+    words.iter().enumerate().map(absolute).collect()
 }
 
 /// Returns the folders into which a server with these settings writes.
@@ -160,7 +190,8 @@ fn folders(config: &Config, home: &Path) -> Vec<PathBuf> {
         let file = dir.join(file);
         file.parent().map(Path::to_owned)
     });
-    let mut folders: Vec<PathBuf> = parents.collect();
+    let mut folders: Vec<PathBuf> =
+        parents.chain(config.dir.is_some().then(|| dir.clone())).collect();
     folders.sort();
     folders.dedup();
     folders
@@ -207,7 +238,9 @@ fn wait_for(service: &Service, name: &str, wanted: ServiceState) -> Result<(), B
         }
         // A service that should run has ended: its settings or its port are wrong.
         let has_ended = status.current_state == ServiceState::Stopped;
-        if has_ended || Instant::now() > end {
+        // A server that drains says how long it takes.
+        let is_over = Instant::now() > end + status.wait_hint;
+        if has_ended || is_over {
             let state = status.current_state;
             return Err(format!(
                 "expected the service '{name}' to be {wanted:?} within {} seconds, found {state:?}; its \
@@ -264,9 +297,15 @@ fn service_main(_: Vec<OsString>) {
     let code = match serve_as_service(settings) {
         Ok(()) => 0,
         Err(error) => {
-            tracing::error!("{error}");
-            // The log may not have begun.
-            append(&error);
+            // A line of the settings may hold a password.
+            let text = match error.downcast_ref::<ConfigError>() {
+                Some(mistake) => format!("mistake at {}", mistake.place()),
+                None => error.to_string(),
+            };
+            match tracing::dispatcher::has_been_set() {
+                true => tracing::error!("{text}"),
+                false => append(&text),
+            }
             1
         }
     };
@@ -274,21 +313,30 @@ fn service_main(_: Vec<OsString>) {
 }
 
 fn serve_as_service(settings: &[OsString]) -> Result<(), Box<dyn Error>> {
-    if let Some(home) = std::env::current_exe()?.parent() {
-        std::env::set_current_dir(home)?;
-    }
+    std::env::set_current_dir(home()?)?;
     let mut loaded = load(settings, None)?.loaded;
-    loaded.config.logfile.get_or_insert_with(|| LOG_FILE.into());
+    if loaded.config.logfile.is_none() {
+        let path = home()?.join(LOG_FILE);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        loaded.config.logfile = Some(path);
+    }
     run(loaded)
 }
 
-/// Writes the reason for the end of a service beside the program.
-fn append(error: &dyn Display) {
-    let home = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(LOG_FILE)));
-    let Some(path) = home else { return };
+/// Writes the reason for the end of a service whose log has not begun.
+fn append(text: &str) {
+    let Ok(path) = home().map(|home| home.join(LOG_FILE)) else { return };
     if let Ok(mut file) = fs::OpenOptions::new().create(true).append(true).open(path) {
-        let _ = io::Write::write_all(&mut file, format!("{error}\n").as_bytes());
+        let _ = io::Write::write_all(&mut file, format!("{text}\n").as_bytes());
     }
+}
+
+/// Returns the folder of the program.
+fn home() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
 }
 
 /// A warning about words that hold a password. Windows shows the words of a process and of a service

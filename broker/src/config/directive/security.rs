@@ -132,6 +132,13 @@ fn set_password_file(config: &mut Config, path: &[u8]) -> Result<(), Invalid> {
     if password.is_empty() {
         return Err(refused(&"expected one in the first line, found an empty line"));
     }
+    // Editors of Windows write marks of an encoding, which nobody would send.
+    if [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"]
+        .iter()
+        .any(|mark| password.starts_with(mark))
+    {
+        return Err(refused(&"expected UTF-8 without a byte order mark, found one"));
+    }
     config.requirepass = Some(password.to_vec());
     config.requirepass_file = Some(path);
     Ok(())

@@ -1,4 +1,4 @@
-//! Tells systemd the states of the process.
+//! Reports the states of the process to systemd.
 
 use std::time::Duration;
 

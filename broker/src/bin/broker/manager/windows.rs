@@ -1,4 +1,4 @@
-//! Tells the service manager of Windows the states of the process, and takes its requests.
+//! Reports the states of the process to the service manager of Windows, and takes its requests.
 //!
 //! A process that was started from a console has no manager. Its reports do nothing then.
 
@@ -18,7 +18,7 @@ use windows_service::service_control_handler::{
 
 use super::STOP_TIME;
 
-/// What the service manager asks for.
+/// A request of the service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Stop,
@@ -110,6 +110,8 @@ fn report(state: ServiceState, wait_hint: Duration, code: u32) {
         0 => ServiceExitCode::NO_ERROR,
         code => ServiceExitCode::ServiceSpecific(code),
     };
+    // The system counts milliseconds in 32 bits.
+    let wait_hint = wait_hint.min(Duration::from_millis(u32::MAX.into()));
     let status = ServiceStatus {
         service_type: ServiceType::OWN_PROCESS,
         current_state: state,
@@ -120,6 +122,6 @@ fn report(state: ServiceState, wait_hint: Duration, code: u32) {
         process_id: None,
     };
     if let Err(error) = manager.set_service_status(status) {
-        warn!(%error, "cannot tell the service manager a state");
+        warn!(%error, "cannot report a state to the service manager");
     }
 }
