@@ -16,6 +16,7 @@
 //! | `failover`    | a master that dies, is cut off or demoted, a slot that migrates      |
 //! | `sends`       | order, waits for subscribers, and the end before a shutdown          |
 //! | `embedded`    | servers with an embedded broker                                      |
+//! | `endurance`   | rounds of random faults, for seconds or hours                        |
 //! | `replay`      | a broker with a replay buffer                                        |
 //! | `operator`    | log events and metrics                                               |
 //! | `inspect`     | connections of any server: what they are, and their end              |
@@ -37,6 +38,7 @@ mod cluster;
 mod conformance;
 mod each_bus;
 mod embedded;
+mod endurance;
 mod failover;
 mod farm;
 mod inspect;

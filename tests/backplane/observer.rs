@@ -6,6 +6,7 @@ use std::sync::Arc;
 use broker::Broker;
 use harness::{Client, SLOW_DEADLINE, Server, Value, eventually_within};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::sent_log::{Entry, SentLog};
 use crate::soak::END;
@@ -15,6 +16,8 @@ use crate::soak::END;
 pub(crate) struct Observer {
     notes: Arc<Mutex<Notes>>,
     listened: usize,
+    /// They end with the observer.
+    tasks: JoinSet<()>,
 }
 
 #[derive(Default)]
@@ -68,14 +71,14 @@ impl Observer {
 
     fn note(&mut self, client: Client) {
         self.listened += 1;
-        tokio::spawn(note(client, self.notes.clone()));
+        self.tasks.spawn(note(client, self.notes.clone()));
     }
 
     /// Subscribes to the channel of an embedded broker.
     pub(crate) fn on_embedded(broker: &Broker, channel: &str) -> Self {
-        let observer = Self { listened: 1, ..Self::default() };
+        let mut observer = Self { listened: 1, ..Self::default() };
         let (notes, mut subscriber) = (observer.notes.clone(), broker.subscribe(channel));
-        tokio::spawn(async move {
+        observer.tasks.spawn(async move {
             while let Ok(message) = subscriber.recv().await {
                 notes.lock().await.note(message.payload());
             }

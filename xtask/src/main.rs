@@ -103,6 +103,15 @@ enum Task {
     },
     /// Runs the tests that take minutes against the release build
     Long,
+    /// Runs servers and a release build of the broker under random faults, and plots what grows
+    Soak {
+        /// The duration
+        #[arg(long, default_value_t = 1.0)]
+        hours: f64,
+        /// The choice of faults; the same seed repeats them
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
     /// Measures the English of comments and documents
@@ -168,6 +177,7 @@ fn main() -> ExitCode {
         Task::Image => image::build(),
         Task::Faults { dir } => faults::run(&dir),
         Task::Long => long(),
+        Task::Soak { hours, seed } => soak(hours, seed),
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
@@ -298,6 +308,19 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
         .args(["run", "--locked", "--release", "-p", "benches", "--"])
         .args(["--results", "benches/results"])
         .args(arguments)
+        .run()
+}
+
+fn soak(hours: f64, seed: u64) -> Result<(), Failure> {
+    Step::cargo("release build").args(["build", "--locked", "--release", "-p", "broker"]).run()?;
+    Step::cargo("soak")
+        .args(["test", "--test", "backplane"])
+        .args(TESTED)
+        .args(["--", "endurance::", "--nocapture"])
+        .env("BROKER_BIN", workspace_dir().join("target/release/broker"))
+        .env("SOAK_SECONDS", format!("{:.0}", hours * 3600.0))
+        .env("SOAK_SEED", seed.to_string())
+        .env("SOAK_REPORT", workspace_dir().join("target/soak"))
         .run()
 }
 
