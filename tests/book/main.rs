@@ -37,7 +37,7 @@ macro_rules! chapters {
 
 chapters! {
     introduction replace install configuration embed hubs scale_out operate standby metrics see secure tune migrate
-    windows containers troubles compatibility libraries
+    windows containers troubles compatibility libraries threats
 }
 
 async fn run(name: &str) {
