@@ -78,6 +78,12 @@ pub struct Config {
     pub log_timestamp_format: LogTime,
     /// The log file; standard output by default.
     pub logfile: Option<PathBuf>,
+    /// Whether the log also goes to the log of the system.
+    pub syslog_enabled: bool,
+    /// The name of the program in the log of the system.
+    pub syslog_ident: Vec<u8>,
+    /// The kind of program in the log of the system.
+    pub syslog_facility: SyslogFacility,
     /// Refuses clients from other machines while the default user has no password.
     pub protected_mode: bool,
     /// Limits of unread output; a client beyond them is closed.
@@ -196,6 +202,16 @@ pub struct ChannelEvents {
     pub occupied: bool,
     /// A channel lost its last subscription: `__pubsub__:vacated`.
     pub vacated: bool,
+}
+
+/// The kind of program in the log of the system, by which its settings sort lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SyslogFacility {
+    /// `user`
+    User,
+    /// `local0` to `local7`.
+    Local(u8),
 }
 
 /// The lines of the log.
@@ -469,6 +485,9 @@ impl Default for Config {
             log_format: LogFormat::default(),
             log_timestamp_format: LogTime::default(),
             logfile: None,
+            syslog_enabled: false,
+            syslog_ident: b"redis".to_vec(),
+            syslog_facility: SyslogFacility::Local(0),
             protected_mode: true,
             client_output_buffer_limit: OutputLimits::default(),
             client_query_buffer_limit: 1024 * MB,

@@ -72,7 +72,7 @@ pub use crate::config::source::{ConfigError, ConfigFile};
 pub use crate::config::tls::{CertificateUser, ClientCertificates, TlsSettings};
 pub use crate::config::{
     ChannelEvents, ClientMemory, Config, LogFormat, LogLevel, LogTime, OutputLimit, OutputLimits,
-    ProtectedAction, ReplayRule, SlowPolicy, SlowRule, UserLimits,
+    ProtectedAction, ReplayRule, SlowPolicy, SlowRule, SyslogFacility, UserLimits,
 };
 pub use crate::descriptors::fit_clients;
 pub use crate::keyspace::EventClasses;

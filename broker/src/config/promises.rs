@@ -58,7 +58,6 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "rdma-port", harmless: &["0"], verdict: Warn, consequence: "there is no RDMA listener" },
     Promise { name: "save", harmless: &[""], verdict: Warn, consequence: NOT_ON_DISK },
     Promise { name: "supervised", harmless: &["no", "auto", "systemd"], verdict: Warn, consequence: "only systemd is notified" },
-    Promise { name: "syslog-enabled", harmless: &["no"], verdict: Warn, consequence: "the log goes to logfile or standard output only" },
     Promise { name: "tls-cluster", harmless: &["no"], verdict: Warn, consequence: "there is no cluster, so this protects nothing" },
     Promise { name: "tls-key-file-pass", harmless: &[""], verdict: Refuse, consequence: "keys with a password cannot be read; write the key without one by 'openssl pkey -in OLD -out NEW', and remove the line" },
     Promise { name: "unixsocketgroup", harmless: &[""], verdict: Warn, consequence: "the socket file keeps the group of the process" },

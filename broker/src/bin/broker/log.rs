@@ -4,6 +4,8 @@
 //! `logrotate` needs no signal.
 
 mod lines;
+#[cfg(unix)]
+mod syslog;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,27 +14,34 @@ use std::sync::Mutex;
 
 use broker::{Config, LogLevel};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use self::lines::Lines;
 
-/// Starts logging with the level and file of `config`.
+/// Starts logging with the level and file of `config`, and to the log of the system if it says so.
 ///
 /// # Errors
 ///
-/// The log file cannot be opened.
+/// The log file cannot be opened, or there is no socket left.
 pub(crate) fn start(config: &Config) -> io::Result<()> {
-    let builder = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .event_format(Lines { format: config.log_format, time: config.log_timestamp_format })
-        .with_max_level(filter(config.loglevel));
+        .event_format(Lines { format: config.log_format, time: config.log_timestamp_format });
+    #[cfg(unix)]
+    let syslog = syslog::Syslog::start(config)?;
+    // The settings name it, and the system has none.
+    #[cfg(windows)]
+    let syslog: Option<tracing_subscriber::layer::Identity> = None;
+    let all = tracing_subscriber::registry().with(filter(config.loglevel)).with(syslog);
     match &config.logfile {
-        None => builder.init(),
+        None => all.with(lines).init(),
         Some(path) => {
             let file = LogFile::open(path).map_err(|error| {
                 let text = format!("cannot open log file '{}': {error}", path.display());
                 io::Error::new(error.kind(), text)
             })?;
-            builder.with_writer(Mutex::new(file)).init();
+            all.with(lines.with_writer(Mutex::new(file))).init();
         }
     }
     Ok(())

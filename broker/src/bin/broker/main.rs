@@ -254,6 +254,10 @@ async fn serve(mut loaded: ConfigFile, sockets: OpenSockets) -> Result<(), Box<d
     }
     loaded.warnings().iter().for_each(|warning| warn!("{warning}"));
     #[cfg(windows)]
+    if loaded.config.syslog_enabled {
+        warn!("syslog-enabled has no effect: this system has no /dev/log");
+    }
+    #[cfg(windows)]
     if service::holds_password(std::env::args_os()) {
         warn!("{}", service::PASSWORD_SEEN);
     }

@@ -3,7 +3,10 @@
 use super::{Directive, Kind};
 use crate::config::ignored::Change;
 use crate::config::parse::{signed, unsigned};
-use crate::config::{LogFormat, LogLevel, LogTime, ProtectedAction};
+use crate::config::{LogFormat, LogLevel, LogTime, ProtectedAction, SyslogFacility};
+
+const FACILITIES: &[&str] =
+    &["user", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"];
 
 pub(super) const DIRECTIVES: &[Directive] = &[
     Directive {
@@ -67,6 +70,48 @@ pub(super) const DIRECTIVES: &[Directive] = &[
                     0 => LogTime::Legacy,
                     1 => LogTime::Iso8601,
                     _ => LogTime::Milliseconds,
+                }
+            },
+        },
+    },
+    Directive {
+        name: "syslog-enabled",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "yes or no",
+        kind: Kind::Flag {
+            at: |config| &mut config.syslog_enabled,
+            get: |config| config.syslog_enabled,
+        },
+    },
+    Directive {
+        name: "syslog-ident",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "a name for the lines",
+        kind: Kind::Text {
+            get: |config| config.syslog_ident.clone(),
+            set: |config, ident| {
+                config.syslog_ident = ident.to_vec();
+                Ok(())
+            },
+        },
+    },
+    Directive {
+        name: "syslog-facility",
+        change: Change::Immutable,
+        is_shown: true,
+        expects: "user, or local0 to local7",
+        kind: Kind::Choice {
+            names: FACILITIES,
+            get: |config| match config.syslog_facility {
+                SyslogFacility::User => 0,
+                SyslogFacility::Local(number) => usize::from(number.min(7)) + 1,
+            },
+            set: |config, index| {
+                config.syslog_facility = match u8::try_from(index) {
+                    Ok(index @ 1..) => SyslogFacility::Local(index - 1),
+                    _ => SyslogFacility::User,
                 }
             },
         },
