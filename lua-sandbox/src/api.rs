@@ -125,7 +125,8 @@ fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
     for value in given {
         match value {
             Value::String(text) => request.push(&text.as_bytes()),
-            Value::Integer(value) => request.push(value.to_string().as_bytes()),
+            // Whole numbers of Lua arrive as integers.
+            Value::Integer(value) => request.push(number_text(*value as f64).as_bytes()),
             Value::Number(value) => request.push(number_text(*value).as_bytes()),
             _ => return Err("Lua redis lib command arguments must be strings or integers"),
         }
@@ -262,6 +263,8 @@ fn whole_numbers_have_no_exponent() {
         (3e9, "3000000000"),
         (-3e9, "-3000000000"),
         (1e17, "100000000000000000"),
+        (4.6e18, "4600000000000000000"),
+        (4.7e18, "4.7e+18"),
         (1e20, "1e+20"),
         (-0.0, "0"),
         (0.1, "0.1"),

@@ -378,6 +378,25 @@ mod tests {
     }
 
     #[test]
+    fn resp2_has_neither_attributes_nor_pushes() {
+        let items = || vec![Reply::Integer(1)];
+        let pushed = Reply::Pushed(items(), Box::new(Reply::ok()));
+        check(&pushed, "+OK\r\n", ">1\r\n:1\r\n+OK\r\n");
+        let pairs = vec![(Reply::bulk("a"), Reply::Integer(1))];
+        let attributed = Reply::Attributed(pairs, Box::new(Reply::ok()));
+        check(&attributed, "+OK\r\n", "|1\r\n$1\r\na\r\n:1\r\n+OK\r\n");
+    }
+
+    #[test]
+    fn parts_that_callers_put_together() {
+        let mut out = Vec::new();
+        status(&mut out, b"QUEUED");
+        array_header(&mut out, 1_000);
+        integer(&mut out, 0);
+        assert_eq!(out, b"+QUEUED\r\n*1000\r\n:0\r\n");
+    }
+
+    #[test]
     fn aggregates() {
         let pair = || (Reply::bulk("a"), Reply::Integer(1));
         check(&Reply::Map(vec![pair()]), "*2\r\n$1\r\na\r\n:1\r\n", "%1\r\n$1\r\na\r\n:1\r\n");

@@ -594,6 +594,42 @@ mod tests {
     }
 
     #[test]
+    fn a_request_knows_its_arguments_and_sizes() {
+        let owned: OwnedRequest = ["SET", "key", "0123456789"].into_iter().collect();
+        let request = owned.borrow();
+        assert_eq!((request.len(), request.argument(1)), (3, &b"key"[..]));
+        assert_eq!(
+            request.wire_bytes(),
+            b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$10\r\n0123456789\r\n".len()
+        );
+        let rest: Vec<&[u8]> = request.tail(1).arguments_from(0).collect();
+        assert_eq!(rest, [&b"key"[..], b"0123456789"]);
+        assert_eq!(request.tail(9).len(), 0);
+        let empty: OwnedRequest = [""].into_iter().collect();
+        assert_eq!(empty.borrow().wire_bytes(), b"*1\r\n$0\r\n\r\n".len());
+        assert_eq!(owned.bytes() - empty.bytes(), 16 + 2 * size_of::<Range<usize>>());
+        assert!(empty.bytes() > size_of::<OwnedRequest>());
+    }
+
+    #[test]
+    fn an_incomplete_request_says_what_it_has_and_needs() {
+        let bytes = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nab";
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.wanted(0, b"*3\r\n$3"), 4);
+        assert_eq!(decoder.missing(0), 0);
+        assert!(matches!(decoder.decode(bytes, LIMITS), Ok(Decoded::Incomplete)));
+        assert_eq!(decoder.complete_from(0), (2, 6));
+        assert_eq!(decoder.complete_from(1), (2, 3));
+        assert_eq!(decoder.complete_from(5), (2, 0));
+        assert_eq!(decoder.argument_bytes(), 2 * size_of::<Range<usize>>());
+        assert_eq!(decoder.position(), bytes.len() - 2);
+        // Three bytes and the end of the line.
+        assert_eq!(decoder.missing(bytes.len()), 5);
+        assert_eq!(decoder.wanted(bytes.len(), b"cde\r\nPING"), 5);
+        assert_eq!(decoder.wanted(bytes.len(), b"c"), 1);
+    }
+
+    #[test]
     fn limits_are_lower_before_authentication() {
         let limits = Limits { authenticated: false, ..LIMITS };
         assert_eq!(decode_all(b"*11\r\n", limits), Err(ProtocolError::CountUnauthenticated));

@@ -46,7 +46,7 @@ async fn rounds_of_random_faults_lose_nothing_and_leave_nothing() {
     check(&samples);
 }
 
-/// Joins with three servers, causes faults while they send, and checks what arrived. Returns the number of
+/// Joins with three servers, causes faults while they send, and checks all messages. Returns the number of
 /// messages.
 async fn round(site: &Site, client: &mut Client, random: &mut Random) -> u64 {
     let quick = || builder(APP).probe_interval(Duration::from_millis(200));
@@ -104,7 +104,7 @@ async fn published(client: &mut Client) -> u64 {
     }
 }
 
-/// What is left after a round.
+/// The leftovers of a round.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     time: Duration,
@@ -153,7 +153,7 @@ fn check(samples: &[Sample]) {
     let warm: Vec<Sample> = samples.iter().copied().filter(|it| it.time > WARM_UP).collect();
     let slope = slope(&warm, |sample| sample.broker_bytes as f64 / (1 << 20) as f64);
     println!("resident memory: {slope:+.2} MiB an hour");
-    // A short run says nothing about hours.
+    // A short run has too few rounds.
     let is_long = last.time > 4 * WARM_UP;
     assert!(!is_long || slope < GROWTH_MAX, "{slope} MiB an hour");
 }

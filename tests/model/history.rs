@@ -11,7 +11,7 @@ pub(crate) const CHANNELS: [&str; 3] = ["a", "ab", "b"];
 pub(crate) const PATTERNS: [&str; 3] = ["a*", "*", "[a]b"];
 pub(crate) const KEYS: [&str; 2] = ["k", "l"];
 
-/// What a client does, or what is done to it.
+/// A step of a client, or of an operator or a network towards it.
 #[derive(Clone, Debug)]
 pub(crate) struct Action {
     pub(crate) client: usize,

@@ -3,8 +3,8 @@
 //! | module    | content                                                                  |
 //! |-----------|--------------------------------------------------------------------------|
 //! | `history` | the actions of clients, and random sequences of them                     |
-//! | `state`   | the model: what each client receives for each action                     |
-//! | `run`     | a history led with a server, and what the server has left at its end     |
+//! | `state`   | the model: the replies and messages of each client after each action     |
+//! | `run`     | a history led with a server, and its leftovers at the end                |
 //!
 //! The same histories run on `redis-server`, so the model is right only if Redis obeys it. A history that
 //! differs shrinks to a small one. `MODEL_CASES` sets the number of histories, `MODEL_SEED` another start.

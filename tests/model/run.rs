@@ -1,4 +1,4 @@
-//! A history led with a server, and what the server has left at its end.
+//! A history led with a server, and its leftovers at the end.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const SCRIPT: &str =
 struct Member {
     client: Client,
     id: i64,
-    /// What it has to receive.
+    /// Replies and messages that it has to receive.
     expected: Received,
     is_stalled: bool,
 }
@@ -176,7 +176,7 @@ impl Names {
             Value::Array(items) | Value::Push(items) | Value::Set(items) => {
                 let mut texts: Vec<String> = items.iter().map(|item| self.text(item)).collect();
                 if texts.first().is_some_and(|word| word == "pmessage") {
-                    // The model does not know which pattern comes first.
+                    // Redis promises no order of patterns.
                     texts.remove(1);
                 }
                 format!("[{}]", texts.join(" "))
@@ -194,7 +194,7 @@ impl Member {
         Self { client, id, expected: Received::default(), is_stalled: false }
     }
 
-    /// Reads what the client has to receive, and compares it.
+    /// Reads the expected replies and messages, and compares them.
     async fn receive(&mut self, names: &Names) -> Result<(), String> {
         let Received { replies, pushed } = std::mem::take(&mut self.expected);
         let (mut replies, mut pushed) = (replies.into_iter(), pushed.into_iter());

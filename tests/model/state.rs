@@ -1,4 +1,4 @@
-//! The model: what each client receives for each action.
+//! The model: the replies and messages of each client after each action.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ struct Member {
     tracked: BTreeSet<usize>,
 }
 
-/// What a client receives: replies in their order, and messages with the confirmations of subscriptions
+/// The input of a client: replies in their order, and messages with the confirmations of subscriptions
 /// in theirs. Redis 7.0 and 7.2 differ in the order of a reply and a message of one command.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Received {
@@ -81,7 +81,7 @@ impl State {
         }
     }
 
-    /// Performs an action, and returns what each client receives.
+    /// Performs an action, and returns the new input of each client.
     pub(crate) fn act(&mut self, client: usize, act: &Act) -> [Received; CLIENTS] {
         let mut all: [Received; CLIENTS] = Default::default();
         let number = self.next;

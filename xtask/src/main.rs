@@ -122,6 +122,15 @@ enum Task {
     },
     /// Checks licenses and sources of all dependencies, with cargo-deny
     Deny,
+    /// Changes the code of a package in many ways, and lists changes that no test of it notices, with
+    /// cargo-mutants
+    Mutants {
+        /// The package, such as `resp`
+        package: String,
+        /// Only these files
+        #[arg(long = "file")]
+        files: Vec<String>,
+    },
     /// Finds dependencies that nothing uses, with cargo-machete
     Unused,
     /// Lists the crates in each program, in the format of CycloneDX, with cargo-cyclonedx
@@ -181,6 +190,7 @@ fn main() -> ExitCode {
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
+        Task::Mutants { package, files } => mutants(&package, &files),
         Task::Unused => setup::cargo_machete().and_then(|()| unused()),
         Task::Sbom => sbom::write(),
     };
@@ -321,6 +331,15 @@ fn soak(hours: f64, seed: u64) -> Result<(), Failure> {
         .env("SOAK_SECONDS", format!("{:.0}", hours * 3600.0))
         .env("SOAK_SEED", seed.to_string())
         .env("SOAK_REPORT", workspace_dir().join("target/soak"))
+        .run()
+}
+
+fn mutants(package: &str, files: &[String]) -> Result<(), Failure> {
+    setup::cargo_mutants()?;
+    Step::cargo("mutants")
+        .args(["mutants", "--package", package, "--output"])
+        .arg(workspace_dir().join("target"))
+        .args(files.iter().flat_map(|file| ["--file", file]))
         .run()
 }
 

@@ -302,12 +302,23 @@ pub(crate) fn cargo_deny() -> Result<(), Failure> {
 ///
 /// When it cannot be built.
 pub(crate) fn cargo_machete() -> Result<(), Failure> {
-    if succeeds(cargo().args(["machete", "--version"])) {
+    cargo_program("cargo-machete", "0.9.2")
+}
+
+/// Installs cargo-mutants if it is missing.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub(crate) fn cargo_mutants() -> Result<(), Failure> {
+    cargo_program("cargo-mutants", "27.1.0")
+}
+
+fn cargo_program(name: &'static str, version: &str) -> Result<(), Failure> {
+    if find_program(name).is_some() {
         return Ok(());
     }
-    Step::cargo("cargo-machete")
-        .args(["install", "cargo-machete", "--version", "0.9.2", "--locked"])
-        .run()
+    Step::cargo(name).args(["install", name, "--version", version, "--locked"]).run()
 }
 
 fn cargo() -> Command {

@@ -102,7 +102,7 @@ impl Words {
 }
 
 impl Words {
-    /// Refuses words that would not do what they say.
+    /// Refuses words without an effect.
     fn check(&self) -> Result<(), String> {
         let is_about_settings = matches!(self.action, Action::Install | Action::Run);
         match self.settings.iter().find(|&word| !is_about_settings || word == "-") {
