@@ -1,6 +1,7 @@
 //! `SHUTDOWN DRAIN` and `shutdown-drain`: all clients end, one after the other, before the server.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use harness::{
@@ -146,6 +147,29 @@ async fn a_drain_is_announced_and_refuses_new_clients_until_it_is_aborted() {
         assert_eq!(server.client().await.command(&["PING"]).await, simple("PONG"));
     }
     assert_eq!(operator.command(&["PING"]).await, simple("PONG"));
+}
+
+/// The workers of the second server have other numbers than those of the first.
+#[tokio::test]
+async fn each_server_of_a_broker_closes_its_own_port() {
+    let broker = broker::Broker::new();
+    let config = broker::Config { port: broker::Port::Any, ..broker::Config::default() };
+    let mut servers = Vec::new();
+    for _ in 0..2 {
+        servers.push(broker::Server::bind(broker.clone(), &config).await.expect("a free port"));
+    }
+    for server in &servers {
+        let port = server.local_addr().expect("it listens").port();
+        let mut client = Client::connect(port).await;
+        assert_eq!(client.command(&["PING"]).await, simple("PONG"));
+        server.drain(Duration::from_secs(3600));
+        eventually(async || TcpStream::connect(("127.0.0.1", port)).await.is_err()).await;
+        drop(client);
+        within(DEADLINE, server.stop_requested()).await;
+    }
+    for server in servers {
+        server.shutdown().await;
+    }
 }
 
 #[tokio::test]

@@ -174,6 +174,10 @@ async fn a_reload_keeps_the_settings_of_a_program() {
 async fn a_reload_during_a_late_script_is_a_failed_one() {
     let server = Server::ours(&["--busy-reply-threshold", "1"]).await;
     let (mut busy, mut client) = (server.client().await, server.client().await);
+    // Both are served.
+    for client in [&mut busy, &mut client] {
+        assert_eq!(client.command(&["PING"]).await, simple("PONG"));
+    }
     busy.send(&["EVAL", "while true do end", "0"]).await;
     eventually(async || client.command(&["PING"]).await.is_error()).await;
     reload(&server, "no setting changed: a script is late").await;

@@ -436,15 +436,20 @@ async fn a_late_script_holds_the_stream_back() {
     let pair = pair(&[], &["--busy-reply-threshold", "50"]).await;
     let mut client = pair.master.client().await;
     client.command(&["SELECT", "1"]).await;
-    let mut busy = pair.replica.client().await;
+    let (mut busy, mut there) = (pair.replica.client().await, pair.replica.client().await);
+    // Both are served.
+    for client in [&mut busy, &mut there] {
+        client.command(&["PING"]).await;
+    }
     busy.send(&["EVAL", "while true do end", "0"]).await;
-    let mut there = pair.replica.client().await;
     eventually(async || there.command(&["PING"]).await.text().starts_with("BUSY")).await;
     for _ in 0..5 {
         client.command(&["INCR", "n"]).await;
     }
     assert_eq!(client.command(&["WAIT", "1", "100"]).await.integer(), 0);
     assert_eq!(there.command(&["SCRIPT", "KILL"]).await, ok());
+    // The script ends a moment later.
+    assert!(busy.read_reply().await.is_error());
     pair.agree().await;
     assert_eq!(client.command(&["WAIT", "1", "20000"]).await.integer(), 1);
 }

@@ -22,7 +22,6 @@ use super::master_socket::{Answer, LinkError, MasterSocket};
 use super::within::{self, LocalStream, Origin};
 use super::worker::Worker;
 use crate::config::replication::{MasterAddress, ReplicationSettings};
-use crate::ids::WorkerId;
 use crate::keyspace::{LoadError, load};
 use crate::observe::clock::since_1970;
 use crate::pubsub::order::OrderGuard;
@@ -49,7 +48,7 @@ async fn show_life(socket: &mut MasterSocket) -> Result<Infallible, LinkError> {
 impl Worker {
     /// Keeps the link to the master while the server is a replica.
     pub(super) async fn follow_master(self: Rc<Self>) {
-        if self.id() != WorkerId(0) {
+        if !self.is_first() {
             return;
         }
         let mut roles = self.server.replication.roles();

@@ -37,6 +37,7 @@ use crate::commands::script_client::CommandRunner;
 use crate::config::reloaded::{ReloadError, Reloaded};
 use crate::config::source::ConfigFile;
 use crate::config::{ChannelEvents, Config};
+#[cfg(feature = "lua")]
 use crate::ids::WorkerId;
 #[cfg(feature = "http")]
 use crate::keyspace::Report;
@@ -91,6 +92,9 @@ enum Task {
 /// One thread's connections and their subscriptions.
 pub(crate) struct Worker {
     pub(crate) server: Arc<ServerState>,
+    /// Whether it has the listeners and the other duties of which a server has one. Its number does not
+    /// tell: threads get numbers in any order, and a broker may have several servers.
+    is_first: bool,
     gate: RefCell<Gate>,
     /// The number of the worker's script engine.
     #[cfg(feature = "lua")]
@@ -153,7 +157,7 @@ impl WorkerHandle {
             match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
                     let _ = report.send(Ok(()));
-                    runtime.block_on(Worker::new(server, lookup, stop).run(queue));
+                    runtime.block_on(Worker::new(server, lookup, index == 0, stop).run(queue));
                 }
                 Err(error) => {
                     let _ = report.send(Err(error));
@@ -239,7 +243,12 @@ impl WorkerHandle {
 }
 
 impl Worker {
-    fn new(server: Arc<ServerState>, lookup: Lookup, stop: Arc<Notify>) -> Rc<Self> {
+    fn new(
+        server: Arc<ServerState>,
+        lookup: Lookup,
+        is_first: bool,
+        stop: Arc<Notify>,
+    ) -> Rc<Self> {
         let id = server.broker.open_inbox();
         server.checks.record(id, server.users.generation());
         let gate = RefCell::new(server.broker.gate(id));
@@ -256,6 +265,7 @@ impl Worker {
         };
         Rc::new(Self {
             server,
+            is_first,
             gate,
             #[cfg(feature = "lua")]
             scripts,
@@ -277,7 +287,7 @@ impl Worker {
     /// Performs tasks until it receives [`Task::ShutDown`], or until all handles are dropped.
     async fn run(self: Rc<Self>, mut queue: mpsc::UnboundedReceiver<Task>) {
         self.server.loops.add(Handle::current().metrics());
-        if self.context.borrow().worker() == WorkerId(0) {
+        if self.is_first {
             self.server.process.set_main_thread();
         }
         let flush = spawn_local(self.clone().flush());
@@ -464,7 +474,7 @@ impl Worker {
             self.tell_losses();
             self.context.borrow_mut().flush_queue().pool().trim();
             // Housekeeping of the whole server, by one worker.
-            if self.context.borrow().worker() == WorkerId(0) {
+            if self.is_first {
                 let stats = self.server.broker.stats();
                 stats.rates.commands.update(stats.commands_processed.get());
                 stats.rates.input.update(stats.input_bytes.get());
@@ -520,7 +530,7 @@ impl Worker {
     /// Removes expired keys that no client accesses.
     async fn expire_keys(self: Rc<Self>) {
         // One worker does this for the whole server.
-        if self.context.borrow().worker() != WorkerId(0) {
+        if !self.is_first {
             return;
         }
         let mut ticks = interval(EXPIRY_INTERVAL);
@@ -548,8 +558,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn id(&self) -> WorkerId {
-        self.context.borrow().worker()
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
     }
 
     /// Returns all workers of the server.

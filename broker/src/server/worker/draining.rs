@@ -12,7 +12,6 @@ use tracing::{info, warn};
 
 use super::{Accepting, Worker};
 use crate::address::Port;
-use crate::ids::WorkerId;
 use crate::observe::disconnect::Disconnect;
 use crate::protocol::reply::Reply;
 use crate::pubsub::client_output::ClientOutput;
@@ -26,7 +25,7 @@ impl Worker {
     /// Follows the drains of the server until the worker ends.
     pub(super) async fn follow_drains(self: Rc<Self>) {
         let mut drains = self.server.drain.changes();
-        let has_listeners = self.context.borrow().worker() == WorkerId(0);
+        let has_listeners = self.is_first;
         let mut is_draining = false;
         loop {
             let window = *drains.borrow_and_update();
