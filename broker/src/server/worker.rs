@@ -156,8 +156,10 @@ impl WorkerHandle {
         thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                 Ok(runtime) => {
+                    // Its inbox needs the order, which a script may hold once clients are served.
+                    let worker = Worker::new(server, lookup, index == 0, stop);
                     let _ = report.send(Ok(()));
-                    runtime.block_on(Worker::new(server, lookup, index == 0, stop).run(queue));
+                    runtime.block_on(worker.run(queue));
                 }
                 Err(error) => {
                     let _ = report.send(Err(error));
