@@ -10,7 +10,8 @@ use tracing::warn;
 /// Replaces the content of a file, or creates it for its owner only.
 ///
 /// Readers see the old or the new content at any time, also after a power cut. The permissions stay,
-/// since the file may hold passwords; on Windows the file gets those of its folder. A failure leaves the old content and no other file.
+/// since the file may hold passwords; on Windows the file gets those of its folder. A failure leaves the
+/// old content and no other file.
 ///
 /// # Errors
 ///

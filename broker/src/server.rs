@@ -421,10 +421,8 @@ impl Server {
     /// ```
     pub async fn reload_files(&self) -> Result<Reloaded, ReloadError> {
         let state = self.state.clone();
-        let ended = || ReloadError("the server shuts down".to_owned());
-        let read = spawn_blocking(move || state.settings.read_again()).await;
-        let read = read.unwrap_or_else(|_| Err(ended()));
-        let read = read.inspect_err(|error| self.state.record_reload(&Err(error.clone())))?;
+        let ended = |_| ReloadError("the server shuts down".to_owned());
+        let read = spawn_blocking(move || state.read_again()).await.map_err(ended)??;
         let reloaded = self.reload(read).await?;
         self.reload_tls().await;
         Ok(reloaded)

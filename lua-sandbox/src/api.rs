@@ -136,13 +136,8 @@ fn command(given: &[Value]) -> std::result::Result<OwnedRequest, &'static str> {
 
 /// Writes a number as Redis 7.2 does: a whole one without an exponent, since commands read no other.
 fn number_text(value: f64) -> String {
-    /// Half of the largest integer, as in Redis.
-    const WHOLE_MAX: f64 = 4_611_686_018_427_387_904.0;
-
-    if value.fract() == 0.0 && value.abs() <= WHOLE_MAX {
-        return number::to_integer(value).to_string();
-    }
-    resp::number::shortest(value)
+    let shortest = || resp::number::shortest(value);
+    resp::number::whole(value).map_or_else(shortest, |number| number.to_string())
 }
 
 /// `redis.acl_check_cmd(command, ...)`

@@ -11,12 +11,28 @@ const FURTHER_DIGITS_MAX: i32 = 7;
 /// ```
 #[must_use]
 pub fn double(value: f64) -> String {
-    const LIMIT: f64 = (i64::MAX / 2) as f64;
     if value.is_nan() {
         return "nan".to_owned();
     }
-    let is_integer = value.abs() <= LIMIT && value.trunc() == value && value != 0.0;
-    if is_integer { (value as i64).to_string() } else { shortest(value) }
+    // Zero keeps its sign.
+    match whole(value).filter(|number| *number != 0) {
+        Some(number) => number.to_string(),
+        None => shortest(value),
+    }
+}
+
+/// Returns the integer of a number that Redis writes without an exponent: a whole one up to half of the range
+/// of `i64`.
+///
+/// ```
+/// assert_eq!(resp::number::whole(3e9), Some(3_000_000_000));
+/// assert_eq!(resp::number::whole(0.5), None);
+/// assert_eq!(resp::number::whole(1e20), None);
+/// ```
+#[must_use]
+pub fn whole(value: f64) -> Option<i64> {
+    const LIMIT: f64 = (i64::MAX / 2) as f64;
+    (value.abs() <= LIMIT && value.trunc() == value).then_some(value as i64)
 }
 
 /// Formats a number with the fewest digits that identify it.

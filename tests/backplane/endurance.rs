@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use harness::{Client, Fault, SLOW_DEADLINE, Server, Value, eventually_within};
+use harness::{Client, Dice, Fault, SLOW_DEADLINE, Server, Value, eventually_within};
 use tokio::runtime::Handle;
 
 use crate::farm::{builder, is_ready, join_with};
@@ -27,7 +27,7 @@ const GROWTH_MAX: f64 = 4.0;
 #[tokio::test]
 async fn rounds_of_random_faults_lose_nothing_and_leave_nothing() {
     let seconds = variable("SOAK_SECONDS").unwrap_or(30);
-    let mut random = Random(variable("SOAK_SEED").unwrap_or(1));
+    let mut dice = Dice::new(variable("SOAK_SEED").unwrap_or(1));
     let server = Server::ours(&["--pubsub-replay", "ChatApp 20000 64mb 60"]).await;
     let site = Site::single(server).await;
     let mut client = site.client(APP).await;
@@ -35,7 +35,7 @@ async fn rounds_of_random_faults_lose_nothing_and_leave_nothing() {
     let mut samples = Vec::new();
     let mut messages = 0;
     while start.elapsed() < Duration::from_secs(seconds) {
-        messages += round(&site, &mut client, &mut random).await;
+        messages += round(&site, &mut client, &mut dice).await;
         samples.push(Sample::at(&site, &mut client, start).await);
     }
     let rounds = samples.len();
@@ -48,7 +48,7 @@ async fn rounds_of_random_faults_lose_nothing_and_leave_nothing() {
 
 /// Joins with three servers, causes faults while they send, and checks all messages. Returns the number of
 /// messages.
-async fn round(site: &Site, client: &mut Client, random: &mut Random) -> u64 {
+async fn round(site: &Site, client: &mut Client, dice: &mut Dice) -> u64 {
     let quick = || builder(APP).probe_interval(Duration::from_millis(200));
     let far = join_with(&site.far(), quick()).await;
     let mut servers = vec![far.clone()];
@@ -58,8 +58,8 @@ async fn round(site: &Site, client: &mut Client, random: &mut Random) -> u64 {
     let before = published(client).await;
     let soak = Soak::before(site.observer(APP).await, servers);
     for _ in 0..FAULTS_OF_ROUND {
-        soak.run(1, 20 + random.below(100)).await;
-        cause(random.below(8), site, client, &far, random).await;
+        soak.run(1, 20 + dice.roll(100)).await;
+        cause(dice.roll(8), site, client, &far, dice).await;
         soak.all_are_ready().await;
     }
     soak.run(0, 50).await;
@@ -75,7 +75,7 @@ async fn cause(
     site: &Site,
     client: &mut Client,
     far: &backplane::Backplane,
-    random: &mut Random,
+    dice: &mut Dice,
 ) {
     match fault {
         0 => site.cut(),
@@ -85,7 +85,7 @@ async fn cause(
         4 => {
             let server = site.server(APP).await;
             server.pause();
-            tokio::time::sleep(Duration::from_millis(random.below(800))).await;
+            tokio::time::sleep(Duration::from_millis(dice.roll(800))).await;
             server.resume();
         }
         fault => {
@@ -210,17 +210,4 @@ fn plot(samples: &[Sample]) -> String {
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
-}
-
-/// SplitMix64, so that a seed gives the same faults on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
 }

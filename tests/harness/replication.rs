@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::client::{Client, request};
+use crate::dice::Dice;
 use crate::proxy::Proxy;
 use crate::server::{Kind, Server};
 use crate::wait::{SLOW_DEADLINE, eventually_within};
@@ -108,7 +109,7 @@ pub async fn content(client: &mut Client) -> Vec<Key> {
 
 /// Returns requests that change keys in all ways that this broker has. Equal seeds make equal requests.
 pub fn random_changes(seed: u64, count: usize) -> Vec<Vec<u8>> {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut dice = Dice::new(seed);
     let mut requests = Vec::new();
     let mut is_open = false;
     while requests.len() < count {
@@ -164,21 +165,4 @@ pub fn random_changes(seed: u64, count: usize) -> Vec<Vec<u8>> {
         requests.push(request(&["EXEC"]));
     }
     requests
-}
-
-/// A source of numbers that seem random.
-struct Dice(u64);
-
-impl Dice {
-    /// Returns a number below `sides`.
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 16) % sides
-    }
-
-    fn choose<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[usize::try_from(self.roll(all.len() as u64)).unwrap_or(0)]
-    }
 }

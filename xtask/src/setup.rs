@@ -261,7 +261,7 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Returns whether cargo-deny is installed.
 pub(crate) fn has_cargo_deny() -> bool {
-    cargo().args(["deny", "--version"]).output().is_ok_and(|output| output.status.success())
+    succeeds(cargo().args(["deny", "--version"]))
 }
 
 const CARGO_CYCLONEDX: &str = "0.5.9";
@@ -272,13 +272,10 @@ const CARGO_CYCLONEDX: &str = "0.5.9";
 ///
 /// When it cannot be built.
 pub(crate) fn cargo_cyclonedx() -> Result<(), Failure> {
-    let found = cargo().args(["cyclonedx", "--version"]).output();
-    if found.is_ok_and(|output| output.status.success()) {
+    if succeeds(cargo().args(["cyclonedx", "--version"])) {
         return Ok(());
     }
-    Step::cargo("cargo-cyclonedx")
-        .args(["install", "cargo-cyclonedx", "--version", CARGO_CYCLONEDX, "--locked"])
-        .run()
+    install_crate("cargo-cyclonedx", CARGO_CYCLONEDX)
 }
 
 /// Installs cargo-deny if it is missing.
@@ -291,9 +288,7 @@ pub(crate) fn cargo_deny() -> Result<(), Failure> {
     if has_cargo_deny() {
         return Ok(());
     }
-    Step::cargo("cargo-deny")
-        .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked"])
-        .run()
+    install_crate("cargo-deny", CARGO_DENY)
 }
 
 /// Installs cargo-machete if it is missing.
@@ -302,7 +297,7 @@ pub(crate) fn cargo_deny() -> Result<(), Failure> {
 ///
 /// When it cannot be built.
 pub(crate) fn cargo_machete() -> Result<(), Failure> {
-    cargo_program("cargo-machete", "0.9.2")
+    program_of_crate("cargo-machete", "0.9.2")
 }
 
 /// Installs cargo-mutants if it is missing.
@@ -311,13 +306,14 @@ pub(crate) fn cargo_machete() -> Result<(), Failure> {
 ///
 /// When it cannot be built.
 pub(crate) fn cargo_mutants() -> Result<(), Failure> {
-    cargo_program("cargo-mutants", "27.1.0")
+    program_of_crate("cargo-mutants", "27.1.0")
 }
 
-fn cargo_program(name: &'static str, version: &str) -> Result<(), Failure> {
-    if find_program(name).is_some() {
-        return Ok(());
-    }
+fn program_of_crate(name: &'static str, version: &str) -> Result<(), Failure> {
+    if find_program(name).is_some() { Ok(()) } else { install_crate(name, version) }
+}
+
+fn install_crate(name: &'static str, version: &str) -> Result<(), Failure> {
     Step::cargo(name).args(["install", name, "--version", version, "--locked"]).run()
 }
 

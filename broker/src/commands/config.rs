@@ -375,16 +375,12 @@ impl Session {
     /// Reads the files for `CONFIG RELOAD`, or returns their mistake. A slow disk must not stop other
     /// threads, so the order is not held. Within a transaction it is.
     pub(crate) fn read_again_without_order(&mut self) -> Option<Outcome> {
-        match self.server.settings.read_again() {
+        match self.server.read_again() {
             Ok(read) => {
                 self.read_again = Some(Box::new(read));
                 None
             }
-            Err(error) => {
-                let text = format!("ERR {error}").into_bytes();
-                self.server.record_reload(&Err(error));
-                Some(Err(text).into())
-            }
+            Err(error) => Some(Err(format!("ERR {error}").into_bytes()).into()),
         }
     }
 

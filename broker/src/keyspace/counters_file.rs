@@ -243,24 +243,14 @@ fn take_place(new: NewFile, path: &Path, open: &mut Open, opened: Open) -> io::R
 /// open, so the old one is closed first. After an error it is opened again.
 #[cfg(windows)]
 fn take_place(new: NewFile, path: &Path, open: &mut Open, opened: Open) -> io::Result<()> {
-    let Open { file, bytes, bytes_at_first, is_synced, unwritten, is_torn, rewrite, .. } =
-        std::mem::replace(open, opened);
-    drop(file);
-    new.replace(path).inspect_err(|_| {
-        let old = Open {
-            // The new file has no name any more.
-            file: open.file.try_clone().expect("the process can have one more handle"),
-            bytes,
-            bytes_at_first,
-            is_synced,
-            unwritten,
-            is_torn,
-            rewrite,
-            is_elsewhere: true,
-        };
-        *open = old;
-        open.come_back(path);
-    })
+    let Open { file, bytes, bytes_at_first, is_synced, .. } = opened;
+    // This closes the old one.
+    (open.file, open.is_elsewhere) = (file, true);
+    new.replace(path).inspect_err(|_| open.come_back(path))?;
+    (open.bytes, open.bytes_at_first, open.is_synced) = (bytes, bytes_at_first, is_synced);
+    open.unwritten.clear();
+    (open.is_torn, open.is_elsewhere, open.rewrite) = (false, false, None);
+    Ok(())
 }
 
 impl Open {

@@ -48,7 +48,7 @@ async fn show_life(socket: &mut MasterSocket) -> Result<Infallible, LinkError> {
 impl Worker {
     /// Keeps the link to the master while the server is a replica.
     pub(super) async fn follow_master(self: Rc<Self>) {
-        if !self.is_first() {
+        if !self.is_first {
             return;
         }
         let mut roles = self.server.replication.roles();

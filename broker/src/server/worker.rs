@@ -94,7 +94,7 @@ pub(crate) struct Worker {
     pub(crate) server: Arc<ServerState>,
     /// Whether it has the listeners and the other duties of which a server has one. Its number does not
     /// tell: threads get numbers in any order, and a broker may have several servers.
-    is_first: bool,
+    pub(super) is_first: bool,
     gate: RefCell<Gate>,
     /// The number of the worker's script engine.
     #[cfg(feature = "lua")]
@@ -558,10 +558,6 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
         }
-    }
-
-    pub(super) fn is_first(&self) -> bool {
-        self.is_first
     }
 
     /// Returns all workers of the server.

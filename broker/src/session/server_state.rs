@@ -183,6 +183,12 @@ impl ServerState {
         *self.last_reload.lock()
     }
 
+    /// Reads the files and flags again, and records a failure as that of the reload. Blocks the thread.
+    pub(crate) fn read_again(&self) -> Result<ConfigFile, ReloadError> {
+        let read = self.settings.read_again();
+        read.inspect_err(|error| self.record_reload(&Err(error.clone())))
+    }
+
     /// Records the outcome of a reload, for `INFO`, metrics and the log.
     pub(crate) fn record_reload(&self, outcome: &Result<Reloaded, ReloadError>) {
         let has_worked = outcome.is_ok();
