@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::oneshot;
 
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dialect::Encoding;
 use dialect::aspnetcore::{self, Ack, Action, Channel, Completion, GroupCommand};
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{debug, trace};

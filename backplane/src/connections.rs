@@ -10,6 +10,8 @@
 mod disconnect;
 mod effects;
 mod index;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod mailbox;
 mod queued;
 mod run;
@@ -22,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ::dialect::aspnetcore::Channel;
-use parking_lot::Mutex;
+use locks::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 use tracing::{Span, warn};

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::time::Instant;
 
 use crate::metrics::ROUND_TRIPS;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::Notify;
 
 #[derive(Debug, Default)]

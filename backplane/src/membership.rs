@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};

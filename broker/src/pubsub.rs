@@ -15,6 +15,8 @@ pub(crate) mod flush_queue;
 pub(crate) mod id_set;
 mod inbox;
 mod interest;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod keys;
 pub(crate) mod local;
 mod mailbox;

@@ -18,7 +18,7 @@ use axum::{
 };
 use backplane::Backplane;
 use broker::Broker;
-use parking_lot::Mutex;
+use locks::Mutex;
 use signalr::{AuthError, Caller, Hub, HubError, User, bearer_token};
 use tokio::net::TcpListener;
 

@@ -13,7 +13,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;

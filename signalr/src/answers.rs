@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc, task::Poll};
 
 use backplane::{Cursor, Interrupt};
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::{sync::Semaphore, time::Instant};
 
 /// A message for the client.

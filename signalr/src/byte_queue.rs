@@ -6,7 +6,7 @@
 use std::pin::pin;
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::Notify;
 
 /// A queue of bytes with a limit.
@@ -158,3 +158,6 @@ mod tests {
         assert_eq!(taking.await, None);
     }
 }
+
+#[cfg(all(test, shuttle))]
+mod interleavings;

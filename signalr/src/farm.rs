@@ -18,7 +18,7 @@ use std::{
 
 use backplane::{Backplane, Servers};
 use futures_util::future::join_all;
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     runtime::Handle,

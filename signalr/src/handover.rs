@@ -12,7 +12,7 @@ use std::{
 };
 
 use backplane::Cursor;
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::oneshot;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 

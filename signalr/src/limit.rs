@@ -15,7 +15,7 @@ use futures_util::{
     FutureExt,
     future::{self, Either, Ready},
 };
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tower::{Layer, Service};

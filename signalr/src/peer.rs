@@ -13,7 +13,7 @@ use std::{
     time::SystemTime,
 };
 
-use parking_lot::{Mutex, RwLock};
+use locks::{Mutex, RwLock};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time;

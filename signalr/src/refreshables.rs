@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use crate::{close_handle::CloseHandle, disconnect::Disconnect, peer::Peer, user::Authenticated};
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use backplane::{Backplane, ClientQuestion, Cursor, Invocation, ResultError, Room};
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::{sync::oneshot, time};
 

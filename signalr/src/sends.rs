@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, fmt, future::poll_fn, pin::Pin, sync::Arc, task::Poll};
 
 use backplane::{Cursor, SendError};
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::task::yield_now;
 
 /// The place of the last invocation that the methods of one connection have sent.

@@ -49,7 +49,7 @@ use axum::{
 };
 use backplane::Backplane;
 use broker::Broker;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::{
     io::{DuplexStream, copy_bidirectional, duplex},
     select,

@@ -8,7 +8,7 @@ use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use parking_lot::RwLock;
+use locks::RwLock;
 use sha2::Sha256;
 
 use crate::key_ring::{KEY_ID_BYTES, Key, KeyRing};

@@ -24,6 +24,7 @@ mod faults;
 mod fuzz;
 mod image;
 mod instructions;
+mod interleavings;
 mod layers;
 mod peers;
 mod prose;
@@ -112,6 +113,12 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Runs tests of threads in thousands of interleavings
+    Interleavings {
+        /// Also checks that the tests find the faults in `PACKAGE/interleavings`
+        #[arg(long)]
+        faults: bool,
+    },
     /// Checks that modules use only modules below them in `PACKAGE/layers.txt`
     Layers,
     /// Measures the English of comments and documents
@@ -187,6 +194,8 @@ fn main() -> ExitCode {
         Task::Faults { dir } => faults::run(&dir),
         Task::Long => long(),
         Task::Soak { hours, seed } => soak(hours, seed),
+        Task::Interleavings { faults: false } => interleavings::run(),
+        Task::Interleavings { faults: true } => interleavings::run_with_faults(),
         Task::Layers => layers::check(),
         Task::Prose { show } => prose::check(show),
         Task::Deny => setup::cargo_deny().and_then(|()| deny()),
@@ -253,6 +262,7 @@ fn test() -> Result<(), Failure> {
         .args(["test", "--locked", "-p", "broker", "--no-default-features"])
         .args(["--test", "without_lua"])
         .run()?;
+    interleavings::run()?;
     instructions::check()?;
     fuzz::check()?;
     Step::cargo("documentation")
@@ -274,6 +284,7 @@ fn long() -> Result<(), Failure> {
         .env("RUST_TEST_THREADS", "4")
         .env("BROKER_IO_THREADS", "4")
         .run()?;
+    interleavings::run_with_faults()?;
     Step::cargo("histories of clients, compared with a model")
         .args(["test", "--test", "model"])
         .args(TESTED)

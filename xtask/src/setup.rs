@@ -25,7 +25,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// Programs that the tests run, and their packages in Debian.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
@@ -38,6 +38,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("mandoc", "mandoc"),
     ("openssl", "openssl"),
     ("curl", "curl"),
+    ("patch", "patch"),
 ];
 
 /// Libraries that the tests use: a command that succeeds if the library is installed, and its

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use broker::{Broker, Disconnect, Message, ReplayPosition, Subscriber};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, yield_now};
 use tracing::{Instrument, info, warn};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use broker::{Broker, Disconnect, Subscriber};
 use futures_util::FutureExt;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, yield_now};
 use tracing::{Instrument, info, warn};

@@ -50,7 +50,7 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
-    use parking_lot::Mutex;
+    use locks::Mutex;
     use prometheus_client::metrics::counter::Counter;
     use tracing::Span;
 

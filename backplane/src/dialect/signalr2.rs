@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dialect::signalr2::{self as scaleout, Message};
-use parking_lot::RwLock;
+use locks::RwLock;
 
 use super::item::{Arrived, Attached, Change, Envelope, Item, Malformed};
 use crate::invocation::Invocation;

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tracing::{Instrument, error, warn};

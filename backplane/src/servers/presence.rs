@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 

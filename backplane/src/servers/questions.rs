@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde_json::value::RawValue;
 use thiserror::Error;
 use tokio::sync::Notify;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::Notify;
 
 use super::member::PresenceChange;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use crate::acl::{Acl, AclError, AclLog, ChannelsDefault, DEFAULT_USER, Incident, User};
 use crate::observe::clock::since_1970;

@@ -1,6 +1,6 @@
 //! `user-limits`: what the clients of one user may take, so that no user takes the place of others.
 
-use parking_lot::MutexGuard;
+use locks::MutexGuard;
 
 use super::errors::CommandError;
 use super::spec::{ChannelPositions, Spec};

@@ -16,10 +16,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use locks::Mutex;
+use locks::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tracing::{error, info};

@@ -7,11 +7,11 @@
 //! The journal only queues records. A thread never waits for a file while it holds the order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use parking_lot::Mutex;
+use locks::Mutex;
+use locks::atomic::{AtomicBool, Ordering};
 
 /// The content of the file, including queued records.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::runtime::RuntimeMetrics;
 
 /// The loops of all workers of a server.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use crate::ids::CommandId;
 use crate::observe::disconnect::Disconnect;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{self, Poll, Waker};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use crate::observe::disconnect::Disconnect;
 use crate::pubsub::id_set::Identified;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use parking_lot::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
+use locks::{ArcMutexGuard, Mutex, MutexGuard, RawMutex};
 
 use super::fan_out::RoutingCache;
 use super::inbox::Inbox;
@@ -191,13 +191,15 @@ mod mark {
 
     use std::cell::Cell;
 
+    use locks::thread_local;
+
     thread_local!(static HOLDS: Cell<bool> = const { Cell::new(false) });
 
     pub(super) struct Mark;
 
     impl Mark {
         pub(super) fn set() -> Self {
-            let holds = HOLDS.replace(true);
+            let holds = HOLDS.with(|holds| holds.replace(true));
             assert!(!holds, "this thread holds the order already");
             Self
         }
@@ -205,7 +207,7 @@ mod mark {
 
     impl Drop for Mark {
         fn drop(&mut self) {
-            HOLDS.set(false);
+            HOLDS.with(|holds| holds.set(false));
         }
     }
 }

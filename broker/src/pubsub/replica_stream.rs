@@ -8,10 +8,10 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
+use locks::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::client_output::ClientOutput;
 use super::local::Local;

@@ -17,11 +17,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::{ArcMutexGuard, Condvar, Mutex, RawMutex};
+use locks::atomic::{AtomicBool, Ordering};
+use locks::{ArcMutexGuard, Condvar, Mutex, RawMutex};
 
 use super::inbox::Offer;
 use super::local::Local;

@@ -2,8 +2,9 @@
 
 #![cfg_attr(not(feature = "lua"), allow(dead_code, reason = "only scripts stop the world"))]
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
+
+use locks::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use super::message::ChannelKind;
 use super::order::{OrderLock, OrderMutex, OwnedOrder};

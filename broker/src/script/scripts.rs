@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use super::cache::{Cache, Script};
 use super::sha::Sha;

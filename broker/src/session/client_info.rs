@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use crate::address::Address;
 use crate::ids::{CommandId, WorkerId};

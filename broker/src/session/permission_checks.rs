@@ -5,7 +5,7 @@
 
 use std::task::{self, Poll, Waker};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use crate::ids::WorkerId;
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use locks::{Mutex, RwLock};
 
 use crate::config::Config;
 use crate::config::reloaded::ReloadError;

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::task::{self, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use super::client_info::ClientInfo;
 use crate::pubsub::message::Name;

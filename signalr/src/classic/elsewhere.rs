@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use backplane::Cursor;
-use parking_lot::Mutex;
+use locks::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time;
 use tokio_util::sync::CancellationToken;

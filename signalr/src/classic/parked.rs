@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use super::{elsewhere::Moved, place::Visitor};
 use crate::handover::{Confirmed, Given};

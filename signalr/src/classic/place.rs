@@ -16,7 +16,7 @@ use std::{
 
 use backplane::Cursor;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};

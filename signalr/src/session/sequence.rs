@@ -11,7 +11,7 @@ use std::{
 
 use backplane::Cursor;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::time::{Duration, Instant};
 
 use crate::{disconnect::Disconnect, protocol::message::ClientMessage, signal::Signal};

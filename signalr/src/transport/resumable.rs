@@ -13,7 +13,7 @@ use std::{
 
 use backplane::Interrupt;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::{
     select,
     sync::mpsc,

@@ -18,7 +18,7 @@ use std::{
 
 use backplane::Interrupt;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 
 use super::{Frames, Incoming, Input, Outgoing, Urgent};
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     select,

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use resp::request;
 use tokio::sync::{Notify, watch};

@@ -20,7 +20,7 @@ use ::redis::{
     AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
     Value as Reply,
 };
-use parking_lot::Mutex;
+use locks::Mutex;
 use resp::value::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
-use parking_lot::Mutex;
+use locks::Mutex;
 use resp::value::Value;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;

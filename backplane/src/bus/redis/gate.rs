@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use locks::Mutex;
 use resp::value::Value;
 
 use super::connector::Connector;

@@ -1,6 +1,6 @@
 //! The states of the two connections to a server, and the resulting state of the backplane.
 
-use parking_lot::Mutex;
+use locks::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 

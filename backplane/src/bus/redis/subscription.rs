@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use futures_util::FutureExt;
-use parking_lot::Mutex;
+use locks::Mutex;
 use resp::value::Value;
 use tokio::sync::Notify;
 use tokio::task::coop::consume_budget;
