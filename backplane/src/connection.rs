@@ -500,6 +500,25 @@ impl Connection {
         self.state.mailbox.interrupted().await;
     }
 
+    /// Returns the reason for the end of the connection, although invocations may still be queued.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use backplane::{Backplane, Disconnect, Invocation, Target};
+    ///
+    /// let backplane = Backplane::embedded(&broker::Broker::new(), "ChatApp");
+    /// let mut ann = backplane.attach("c1", None);
+    /// backplane.send(Target::connection("c1"), Invocation::new("say", ("hi",))?).await?;
+    /// assert_eq!(ann.ended(), None);
+    /// backplane.shutdown().await;
+    /// assert_eq!(ann.ended(), Some(Disconnect::Shutdown));
+    /// assert_eq!(ann.recv().await?.method(), "say");
+    /// # Ok(()) }
+    /// ```
+    pub fn ended(&self) -> Option<Disconnect> {
+        self.state.mailbox.ended()
+    }
+
     /// Returns the room in the connection's queue. See [`Room`].
     pub fn room(&self) -> Room {
         Room(self.state.mailbox.clone())

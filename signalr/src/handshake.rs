@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::protocol::{Encoding, ProtocolError, json};
 
@@ -12,8 +13,11 @@ use crate::protocol::{Encoding, ProtocolError, json};
 ///
 /// `carries_binary` tells whether the transport can carry binary messages.
 pub(crate) fn check(request: &[u8], carries_binary: bool) -> Result<Agreed, HandshakeError> {
+    // Of properties with the same name the last one counts, as in hub messages.
+    let properties: Option<Map<String, Value>> = json::object(request);
+    let properties = properties.and_then(|all| serde_json::from_value(all.into()).ok());
     let Request { protocol, version } =
-        json::object(request).ok_or_else(|| HandshakeError::no_object(request))?;
+        properties.ok_or_else(|| HandshakeError::no_object(request))?;
     let missing = |property| HandshakeError::Missing {
         property,
         request: String::from_utf8_lossy(request).into_owned(),
@@ -122,6 +126,7 @@ mod tests {
         for (text, encoding) in [
             (r#"{"protocol":"json","version":1}"#, Encoding::Json),
             (r#"{"version":2,"protocol":"JSON","extra":[]}"#, Encoding::Json),
+            (r#"{"protocol":"x","version":"1","version":1,"protocol":"json"}"#, Encoding::Json),
             (r#"{"protocol":"messagepack","version":1}"#, Encoding::MessagePack),
         ] {
             let agreed = check(text.as_bytes(), true).unwrap();

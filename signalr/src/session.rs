@@ -351,9 +351,10 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
     async fn end(self: Box<Self>, disconnect: Disconnect) -> Option<Box<Left>> {
         let Self { peer, mut reader, writing, listed, active } = *self;
         let conversation = reader.conversation().clone();
+        let sequence = conversation.sequence.as_ref();
+        sequence.into_iter().for_each(|sequence| sequence.end());
         // The writer has panicked if there is no transport.
         let outgoing = writing.await.ok();
-        let sequence = conversation.sequence.as_ref();
         let left_at = sequence.and_then(|sequence| sequence.take_left_at());
         drop(listed);
         let disconnect = match (disconnect, left_at) {

@@ -292,6 +292,11 @@ impl Mailbox {
         self.state.lock().end.get_or_insert(reason);
     }
 
+    /// Returns the reason for which further items are rejected.
+    pub(crate) fn ended(&self) -> Option<Disconnect> {
+        self.state.lock().end
+    }
+
     /// Wakes the reader, and the senders that wait for room.
     pub(super) fn wake(&self) {
         let reader = self.state.lock().reader.take();

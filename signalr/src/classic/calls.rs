@@ -7,7 +7,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use futures_util::StreamExt;
 use serde_json::value::RawValue;
-use tokio::time::Instant;
+use tokio::{select, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::place::{Answer, Place, Recipient};
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Runs a method and returns its result. The items of a stream go to `progress`, one after the
-/// other.
+/// other, until the client is `gone`.
 ///
 /// # Errors
 ///
@@ -39,6 +39,7 @@ pub(super) async fn run(
     name: &str,
     arguments: &RawValue,
     progress: Progress<'_>,
+    gone: &CancellationToken,
 ) -> Result<Box<RawValue>, Failure> {
     let method = hub.find(name);
     let metrics = match method {
@@ -49,7 +50,7 @@ pub(super) async fn run(
     let context = CallContext {
         caller,
         method: "".into(),
-        cancelled: CancellationToken::new(),
+        cancelled: gone.child_token(),
         states: hub.states().clone(),
         uploads: VecDeque::new(),
     };
@@ -59,22 +60,39 @@ pub(super) async fn run(
     let started = dispatch::start(hub, method, context, arguments, is_stream, Encoding::Json);
     let result = match started {
         Ok(Started::Call(running)) => dispatch::finish(running).await.map(json),
-        Ok(Started::Stream(running)) => report(running, progress).await,
+        Ok(Started::Stream(running)) => report(running, progress, gone).await,
         Err(failure) => Err(failure),
     };
-    let outcome = result.as_ref().map_or_else(dispatch::Failure::outcome, |_| Outcome::Ok);
+    let outcome = match &result {
+        Ok(_) if is_stream && gone.is_cancelled() => Outcome::Cancelled,
+        Ok(_) => Outcome::Ok,
+        Err(failure) => failure.outcome(),
+    };
     metrics.ended(outcome, begin.elapsed());
     result.map_err(|failure| failed(hub, name, &failure))
 }
 
-/// Reports all items of a stream as progress. SignalR 2 has no streams, so the call has no result.
+/// Reports all items of a stream as progress, until the client is gone. SignalR 2 has no streams, so
+/// the call has no result.
 async fn report(
     running: RunningStream,
     progress: Progress<'_>,
+    gone: &CancellationToken,
 ) -> Result<Box<RawValue>, dispatch::Failure> {
-    let mut items = dispatch::guarded(dispatch::finish(running).await?);
-    while let Some(item) = items.next().await {
-        progress.report(&json(item?)).await;
+    let reporting = async {
+        let mut items = dispatch::guarded(dispatch::finish(running).await?);
+        // Nobody receives the items for a client without a connection, so it begins and ends here.
+        while progress.place.is_some()
+            && let Some(item) = items.next().await
+        {
+            progress.report(&json(item?)).await;
+        }
+        Ok::<_, dispatch::Failure>(())
+    };
+    select! {
+        biased;
+        () = gone.cancelled() => {}
+        reported = reporting => reported?,
     }
     Ok(serde_json::value::to_raw_value(&()).expect("null is JSON"))
 }

@@ -288,8 +288,8 @@ impl<'a> Connection<'a> {
     /// Ends the connection after the running method and its messages.
     async fn close(&mut self, reason: Disconnect) {
         self.is_closing = true;
-        // The permit returns at once. A later call has no effect on the end.
-        drop(self.place.calls.acquire().await);
+        // A later call has no effect on the end.
+        self.place.last_call().await;
         self.hold(Item::End(reason), self.place.last_sent());
     }
 

@@ -50,6 +50,8 @@ pub(super) struct Place {
     pub(super) calls: Arc<Semaphore>,
     is_started: AtomicBool,
     has_come: bool,
+    /// Cancelled when the client is gone: its streams end.
+    pub(super) gone: CancellationToken,
     /// Cancelled when the client may get a new place.
     over: CancellationToken,
     lifecycle: tokio::sync::Mutex<Lifecycle>,
@@ -198,6 +200,7 @@ impl Place {
             calls: Arc::new(Semaphore::new(1)),
             has_come: moved.is_some(),
             is_started: AtomicBool::new(moved.is_some_and(|moved| moved.is_started)),
+            gone: CancellationToken::new(),
             over: CancellationToken::new(),
             lifecycle: tokio::sync::Mutex::new(Lifecycle {
                 accepted,
@@ -228,6 +231,7 @@ impl Place {
     /// Forgets the place after all hooks. A client that comes back then gets a new one.
     pub(super) fn leave(&self) {
         self.service.places.0.lock().remove(&self.id);
+        self.gone.cancel();
         self.over.cancel();
     }
 
@@ -327,8 +331,16 @@ impl Place {
         true
     }
 
+    /// Waits for the running method, which knows by then that the client is gone.
+    pub(super) async fn last_call(&self) {
+        self.gone.cancel();
+        // The permit returns at once.
+        drop(self.calls.acquire().await);
+    }
+
     /// Waits for the running method, refuses later ones, and runs `on_disconnected`.
     pub(super) async fn end(&self) {
+        self.gone.cancel();
         let last = self.calls.acquire().await;
         self.calls.close();
         drop(last);

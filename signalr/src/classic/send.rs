@@ -1,7 +1,7 @@
 //! Calls of hub methods: from `send`, and from a WebSocket.
 //!
 //! The methods of a client run one at a time, in the order of the calls. A running method is never
-//! cancelled, even if the request that waits for its result is dropped.
+//! cancelled, even if the request that waits for its result is dropped. Streams end with the client.
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use axum::{
 use backplane::Cursor;
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span};
 
 use super::{
@@ -133,8 +134,15 @@ pub(super) async fn call(
     text: String,
 ) -> Result<Replied, CallError> {
     let span = debug_span!("call", connection.id = %sender.id());
+    // A client without a connection is gone with its request.
+    let request = CancellationToken::new();
+    let gone = match &sender {
+        Sender::Here(place) => place.gone.clone(),
+        Sender::Stray(..) => request.clone(),
+    };
+    let _request = request.drop_guard();
     let running = async move {
-        let replied = run(&sender, &text).await;
+        let replied = run(&sender, &text, &gone).await;
         drop(permit);
         replied
     };
@@ -142,7 +150,7 @@ pub(super) async fn call(
     tokio::spawn(running.instrument(span)).await.expect("a call neither panics nor is cancelled")
 }
 
-async fn run(sender: &Sender, text: &str) -> Result<Replied, CallError> {
+async fn run(sender: &Sender, text: &str, gone: &CancellationToken) -> Result<Replied, CallError> {
     let call = Call::parse(text)?;
     let state = HubState::new(call.state.clone());
     let outcome = match sender.caller(&call.hub).await {
@@ -154,7 +162,7 @@ async fn run(sender: &Sender, text: &str) -> Result<Replied, CallError> {
                 Sender::Stray(..) => None,
             };
             let progress = Progress { place, call: call.id.as_deref() };
-            calls::run(hub, caller, &call.method, call.arguments, progress).await
+            calls::run(hub, caller, &call.method, call.arguments, progress, gone).await
         }
         Err(failure) => Err(failure),
     };

@@ -1,9 +1,13 @@
 //! The WebSockets transport: frames to the client, calls from it.
 //!
 //! The end of a WebSocket does not end the connection. A running method goes on, and its result is
-//! dropped.
+//! dropped. While a method runs, one more message of the client is read, so its end is noticed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     extract::{
@@ -18,6 +22,7 @@ use futures_util::{
     stream::{SplitSink, SplitStream},
 };
 use tokio::{select, sync::mpsc, time};
+use tokio_tungstenite::tungstenite::{self, error::ProtocolError};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -55,11 +60,12 @@ async fn serve(place: &Arc<Place>, socket: WebSocket, to_write: mpsc::Receiver<B
     let (write_timeout, close_timeout) =
         options.map_or((Duration::ZERO, Duration::ZERO), |it| (it.write_timeout, it.close_timeout));
     let (mut sink, mut stream) = socket.split();
-    let over = CancellationToken::new();
+    let (over, stopped) = (CancellationToken::new(), OnceLock::new());
     let reading = async {
-        let is_open = read(place, &mut stream, &over).await;
+        let stop = read(place, &mut stream, &over).await;
+        let _ = stopped.set(stop);
         over.cancel();
-        is_open
+        stop
     };
     let writing = async {
         select! {
@@ -67,48 +73,114 @@ async fn serve(place: &Arc<Place>, socket: WebSocket, to_write: mpsc::Receiver<B
             () = write(to_write, &mut sink, write_timeout) => {}
         }
         over.cancel();
-        let frame = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
-        let _ = time::timeout(write_timeout, sink.send(Message::Close(Some(frame)))).await;
+        let code = match stopped.get() {
+            // The close below answers the frame of the client.
+            Some(Stop::Closed) => None,
+            Some(Stop::Failed(code)) => Some(*code),
+            Some(Stop::Over) | None => Some(close_code::NORMAL),
+        };
+        let closing = async {
+            if let Some(code) = code {
+                let frame = CloseFrame { code, reason: Utf8Bytes::default() };
+                sink.send(Message::Close(Some(frame))).await?;
+            }
+            sink.close().await
+        };
+        let _ = time::timeout(write_timeout, closing).await;
     };
-    let (is_open, ()) = tokio::join!(reading, writing);
-    if is_open {
+    let (stop, ()) = tokio::join!(reading, writing);
+    if stop == Stop::Over {
         // A close with unread bytes would make the network drop the last frame.
         let rest = async { while let Some(Ok(_)) = stream.next().await {} };
         let _ = time::timeout(close_timeout, rest).await;
     }
 }
 
-/// Runs calls until the client closes the WebSocket, or `over`. Returns whether the client can
-/// still send.
+/// Why a WebSocket is read no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// This side has ended it. The client can still send.
+    Over,
+    /// The client has closed it, or it is lost.
+    Closed,
+    /// The client has sent invalid frames, and gets this code.
+    Failed(u16),
+}
+
+/// Runs calls until the client closes the WebSocket, or `over`.
 async fn read(
     place: &Arc<Place>,
     stream: &mut SplitStream<WebSocket>,
     over: &CancellationToken,
-) -> bool {
+) -> Stop {
+    let mut next = None;
     loop {
-        let message = select! {
-            () = over.cancelled() => return true,
-            message = stream.next() => message,
-        };
-        let text = match message {
-            Some(Ok(Message::Text(text))) => text.to_string(),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-            Some(Ok(Message::Binary(_))) => return true,
-            Some(Ok(Message::Close(_))) | None => return false,
-            Some(Err(error)) => {
-                debug!(%error, "the WebSocket failed");
-                return false;
-            }
+        let text = match next.take() {
+            Some(text) => text,
+            None => select! {
+                () = over.cancelled() => return Stop::Over,
+                text = receive(stream) => match text {
+                    Ok(text) => text,
+                    Err(stop) => return stop,
+                },
+            },
         };
         let sender = Sender::Here(Arc::clone(place));
-        let Ok(permit) = Arc::clone(sender.calls()).acquire_owned().await else { return true };
-        match send::call(sender, permit, text).await {
-            Ok(Replied { text, after }) => {
+        let calling = async {
+            let permit = Arc::clone(sender.calls()).acquire_owned().await.ok()?;
+            Some(send::call(sender, permit, text).await)
+        };
+        let mut calling = pin!(calling);
+        let replied = loop {
+            select! {
+                biased;
+                replied = &mut calling => break replied,
+                () = over.cancelled() => return Stop::Over,
+                text = receive(stream), if next.is_none() => match text {
+                    Ok(text) => next = Some(text),
+                    Err(stop) => return stop,
+                },
+            }
+        };
+        match replied {
+            Some(Ok(Replied { text, after })) => {
                 place.answer(Answer { to: Recipient::WebSocket(text), after }).await;
             }
             // As with SignalR 2, the client gets no answer and stays connected.
-            Err(error) => debug!(%error, "a call is malformed"),
+            Some(Err(error)) => debug!(%error, "a call is malformed"),
+            None => return Stop::Over,
         }
+    }
+}
+
+/// Waits for the next call. Cancel safe.
+async fn receive(stream: &mut SplitStream<WebSocket>) -> Result<String, Stop> {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_))) => return Err(Stop::Over),
+            Some(Ok(Message::Close(_))) | None => return Err(Stop::Closed),
+            Some(Err(error)) => {
+                debug!(%error, "the WebSocket failed");
+                return Err(failure_of(error));
+            }
+        }
+    }
+}
+
+/// Returns what the client gets for frames that the WebSocket refuses, with the codes of RFC 6455.
+fn failure_of(error: axum::Error) -> Stop {
+    let error = error.into_inner();
+    match error.downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => Stop::Failed(close_code::SIZE),
+        Some(tungstenite::Error::Utf8(_)) => Stop::Failed(close_code::INVALID),
+        // It has ended without a close frame, so nobody gets one.
+        Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
+            Stop::Closed
+        }
+        Some(tungstenite::Error::Protocol(_)) => Stop::Failed(close_code::PROTOCOL),
+        _ => Stop::Closed,
     }
 }
 

@@ -151,10 +151,12 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Returns the invocation id, which must be there.
+    /// Returns the invocation id, which must be there. An empty one is none, as in ASP.NET Core.
     fn id(&self) -> Result<Cow<'a, str>, ProtocolError> {
-        let id = self.id.ok_or(ProtocolError::Missing("invocationId"))?;
-        text(id, "invocationId")
+        let missing = ProtocolError::Missing("invocationId");
+        let Some(id) = self.id else { return Err(missing) };
+        let id = text(id, "invocationId")?;
+        if id.is_empty() { Err(missing) } else { Ok(id) }
     }
 
     fn sequence(&self) -> Result<u64, ProtocolError> {
@@ -362,6 +364,15 @@ mod tests {
         let (property, expected) = ("invocationId", "String");
         check(null_id, ProtocolError::WrongType { property, expected });
         check(r#"{"type":4,"target":"a","arguments":[]}"#, ProtocolError::Missing("invocationId"));
+        for rest in [
+            r#""type":4,"target":"a","arguments":[]"#,
+            r#""type":2,"item":1"#,
+            r#""type":3"#,
+            r#""type":5"#,
+        ] {
+            let text = format!(r#"{{"invocationId":"",{rest}}}"#);
+            check(&text, ProtocolError::Missing("invocationId"));
+        }
         check(r#"{"type":2,"invocationId":"1"}"#, ProtocolError::Missing("item"));
         let both = r#"{"type":3,"invocationId":"1","error":"a","result":1}"#;
         check(both, ProtocolError::ErrorAndResult);

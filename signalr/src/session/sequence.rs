@@ -42,8 +42,10 @@ struct State {
     awaits_sequence: bool,
     /// The time of the next confirmation.
     confirmation: Option<Instant>,
-    /// Whether the session leaves, and its last messages go with it at any size.
+    /// Whether the session leaves for another server.
     is_leaving: bool,
+    /// Whether the session ends here. Its last messages do not wait for the client.
+    is_over: bool,
     /// The place of the connection that has left.
     left_at: Option<LeftAt>,
 }
@@ -78,6 +80,7 @@ impl Sequence {
             awaits_sequence: true,
             confirmation: None,
             is_leaving: false,
+            is_over: false,
             left_at: None,
         };
         Self { state: Mutex::new(state), ..Self::new(bytes_max) }
@@ -93,9 +96,16 @@ impl Sequence {
         }
     }
 
-    /// Lets the writer take the last results of the session, which leaves.
+    /// Lets the writer take the last results of the session at any size, since it leaves.
     pub(super) fn leave(&self) {
         self.state.lock().is_leaving = true;
+    }
+
+    /// Lets the writer take the last results of the session at any size. A client that has left confirms
+    /// none.
+    pub(super) fn end(&self) {
+        self.state.lock().is_over = true;
+        self.changed.set();
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -132,7 +142,7 @@ impl Sequence {
     /// Returns whether another message may be sent before the client confirms some.
     pub(super) fn has_room(&self) -> bool {
         let state = self.state.lock();
-        state.unconfirmed_bytes < self.bytes_max || state.is_leaving
+        state.unconfirmed_bytes < self.bytes_max || state.is_leaving || state.is_over
     }
 
     /// Returns the number of the first message to send again, and all of them.

@@ -422,6 +422,10 @@ impl<O: Outgoing> Writer<O> {
         if pin!(self.connection.interrupted()).poll(cx).is_ready() {
             self.interrupted();
         }
+        // It has fallen behind, or the application has ended it. The client reads none of its messages.
+        if let Some(end) = self.connection.ended().filter(|_| !self.may_send()) {
+            self.end = Some(Box::new(Disconnect::of(end, &self.connection)));
+        }
         Poll::Pending
     }
 

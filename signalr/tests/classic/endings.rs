@@ -180,3 +180,41 @@ async fn abort_during_a_method(server: &TestServer) -> (Client<'_>, Socket) {
     client.abort().await.text().await;
     (client, socket)
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_running_stream_or_method_knows_that_its_client_is_gone() {
+    for method in ["Endless", "UntilGone"] {
+        for is_aborted in [true, false] {
+            let mut server = TestServer::start();
+            let (client, mut socket) = server.connect().await;
+            let id = client.id.clone();
+            socket.send(json!({"H": "chathub", "M": method, "A": [], "I": 0})).await;
+            if method == "Endless" {
+                assert_eq!(socket.receive().await["M"][0]["M"], "begin");
+            }
+            match is_aborted {
+                true => drop(client.abort().await.text().await),
+                false => drop(socket),
+            }
+            assert_eq!(server.event().await, format!("connected {id}"));
+            let (waited, event) = duration(server.event()).await;
+            let seconds = if is_aborted { 0 } else { 30 };
+            assert_eq!((waited.as_secs(), event), (seconds, format!("disconnected {id}")));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_a_connection_end_with_their_requests() {
+    let server = TestServer::start();
+    let client = server.negotiate().await;
+    // Nobody receives the items of a stream.
+    let reply = client.send(r#"{"H":"otherhub","M":"Endless","A":[],"I":1}"#).await;
+    assert_eq!((reply.status, reply.text().await), (200, r#"{"I":"1"}"#.to_owned()));
+    for _ in 0..70 {
+        let call = client.send(r#"{"H":"otherhub","M":"UntilGone","A":[],"I":1}"#);
+        assert!(time::timeout(Duration::from_millis(1), call).await.is_err());
+    }
+    let reply = client.send(r#"{"H":"otherhub","M":"Ping","A":[],"I":1}"#).await;
+    assert_eq!(reply.text().await, r#"{"R":"other","I":"1"}"#);
+}

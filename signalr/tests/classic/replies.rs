@@ -213,7 +213,7 @@ async fn the_script_has_a_proxy_for_each_hub() {
         let script = response.text().await;
         assert!(script.contains("addProxy(this, proxies, \"chatHub\", { \"add\": \"Add\", "));
         assert!(script.contains("\"whoAmI\": \"WhoAmI\" });"), "{script}");
-        assert!(script.contains("addProxy(this, proxies, \"otherHub\", { \"ping\": \"Ping\" });"));
+        assert!(script.contains("addProxy(this, proxies, \"otherHub\", { \"endless\": \"Endless\", \"ping\": \"Ping\", \"untilGone\": \"UntilGone\" });"));
         assert!(script.contains("$.hubConnection(\"/signalr\", { useDefaultPath: false })"));
     }
     let server = TestServer::with(|hub| hub, Classic::without_script);

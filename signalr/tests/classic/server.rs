@@ -7,7 +7,7 @@ use backplane::Backplane;
 use broker::Broker;
 use futures_util::{SinkExt, StreamExt, stream};
 use serde_json::{Value, json};
-use signalr::{Caller, Classic, Hub, Options};
+use signalr::{Caller, Cancelled, Classic, Hub, Options};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     sync::mpsc,
@@ -63,8 +63,8 @@ impl TestServer {
         let builder = Backplane::builder("ChatApp").server_channel(true);
         let backplane = builder.embedded(broker).unwrap();
         let (event, events) = mpsc::unbounded_channel();
-        let hub = build(chat(Hub::new("ChatHub", backplane.clone()), event));
-        let other = Hub::new("OtherHub", backplane.clone()).method(
+        let hub = build(chat(patient(Hub::new("ChatHub", backplane.clone())), event));
+        let other = patient(Hub::new("OtherHub", backplane.clone())).method(
             "Ping",
             |caller: Caller, ()| async move {
                 caller.clients().all().invoke("pong", ()).await?;
@@ -364,6 +364,18 @@ impl Socket {
         }
     }
 
+    /// Sends a close frame or another one, and returns the code of the close frame that follows.
+    pub(crate) async fn closed_by(&mut self, message: Message) -> Option<u16> {
+        within(self.socket.send(message)).await.unwrap();
+        loop {
+            match within(self.socket.next()).await {
+                Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
     /// Waits for the next frame, except keep-alives.
     pub(crate) async fn receive(&mut self) -> Value {
         loop {
@@ -450,6 +462,18 @@ fn chat(hub: Hub, event: mpsc::UnboundedSender<String>) -> Hub {
             caller.state().set("count", count)?;
             Ok(count)
         })
+}
+
+/// Adds methods that run until their client is gone.
+fn patient(hub: Hub) -> Hub {
+    hub.stream("Endless", |caller: Caller, ()| async move {
+        caller.clients().caller().invoke("begin", ()).await?;
+        Ok(stream::pending::<Result<u32, signalr::HubError>>())
+    })
+    .method("UntilGone", |Cancelled(token): Cancelled, (): ()| async move {
+        token.cancelled().await;
+        Ok(())
+    })
 }
 
 /// Encodes a text for a query or a form.

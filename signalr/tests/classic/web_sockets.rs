@@ -2,6 +2,10 @@
 
 use serde_json::json;
 use tokio::time;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 
 use crate::server::{TestServer, duration};
 
@@ -185,4 +189,17 @@ async fn a_gap_is_reported_to_the_client() {
         names.extend(messages.iter().map(|message| message["M"].as_str().unwrap().to_owned()));
     }
     assert_eq!(names, ["missed", "two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_frame_is_answered_and_names_the_fault_of_the_client() {
+    let server = TestServer::start();
+    let bye = CloseFrame { code: CloseCode::Away, reason: "".into() };
+    let large = Message::text("x".repeat(70_000));
+    for (sent, code) in
+        [(Message::Close(Some(bye)), 1001), (large, 1009), (Message::binary("x"), 1000)]
+    {
+        let (_client, mut socket) = server.connect().await;
+        assert_eq!(socket.closed_by(sent).await, Some(code));
+    }
 }

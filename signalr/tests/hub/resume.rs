@@ -4,6 +4,7 @@ use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use signalr::{Caller, Hub, Options};
 use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::server::{Client, TestServer, duration};
 
@@ -122,6 +123,72 @@ async fn messages_wait_until_the_client_confirms_earlier_ones() {
     assert_eq!(client.receive().await, json!({"type": 6}));
     client.send(json!({"type": 8, "sequenceId": 1})).await;
     assert_eq!(client.receive_past_pings().await["target"], "news");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_confirms_nothing_ends_as_any_other() {
+    /// How the client ends.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum End {
+        CloseMessage,
+        CloseFrame,
+        Garbage,
+        Lost,
+    }
+
+    for end in [End::CloseMessage, End::CloseFrame, End::Garbage, End::Lost] {
+        let (sender, mut left) = mpsc::unbounded_channel();
+        let mut options = Options::default();
+        options.resume_bytes_max = 1_000;
+        let server = TestServer::start(|hub| {
+            methods(hub).with_options(options).on_disconnected(move |_: Caller| {
+                sender.send(()).unwrap();
+                async {}
+            })
+        });
+        let (mut client, token) = start(&server).await;
+        for _ in 0..3 {
+            server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(client.receive().await["target"], "news");
+        }
+        // Its result waits for the client as well.
+        client.send(call("Count")).await;
+        match end {
+            End::CloseMessage => client.send(json!({"type": 7})).await,
+            End::CloseFrame => client.send_frame(Message::Close(None)).await,
+            End::Garbage => client.send("x").await,
+            End::Lost => {}
+        }
+        drop(client);
+        let (waited, _) = duration(left.recv()).await;
+        let wait_max = if end == End::Lost { 15 } else { 0 };
+        assert_eq!(waited.as_secs(), wait_max, "{end:?}");
+        let refused = server.open(&token, &[]).await.err().unwrap();
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND, "{end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_confirms_nothing_and_falls_behind_is_closed() {
+    let (sender, mut left) = mpsc::unbounded_channel();
+    let mut options = Options::default();
+    options.resume_bytes_max = 1_000;
+    let server = TestServer::start(|hub| {
+        methods(hub).with_options(options).on_disconnected(move |_: Caller| {
+            sender.send(()).unwrap();
+            async {}
+        })
+    });
+    let (client, token) = start(&server).await;
+    for _ in 0..1_100 {
+        server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
+    }
+    left.recv().await.unwrap();
+    client.wait_for_end().await;
+    let refused = server.open(&token, &[]).await.err().unwrap();
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(start_paused = true)]
