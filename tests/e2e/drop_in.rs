@@ -1,5 +1,6 @@
 //! Where the process stands in for `redis-server`: start scripts, log rotation, signals, systemd.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
@@ -8,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::{
-    Client, DEADLINE, Finished, Process, Server, Value, broker_bin, eventually, free_port, ok,
-    simple,
+    Client, DEADLINE, Finished, Process, Server, Value, broker_bin, error, eventually, free_port,
+    ok, simple,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -362,6 +363,7 @@ async fn settings_with_a_promise_of_security_or_other_servers_are_refused() {
         refused(arguments, &["FATAL CONFIG FILE ERROR", expected]).await;
     }
     refused(&["--tls-key-file-pass", "x"], &["keys with a password cannot be read"]).await;
+    refused(&["--sentinel"], &["this program is no Sentinel"]).await;
     refused(&["--port", "0"], &["configured to listen nowhere"]).await;
 }
 
@@ -401,4 +403,36 @@ async fn an_error_in_the_users_is_shown_as_it_is() {
         ended(&["--port", "any", "--aclfile", &file.display().to_string()]).await;
     assert_eq!(code, Some(1));
     assert!(stderr.starts_with("WARNING: Duplicate user 'ann' found on line 3."), "{stderr}");
+}
+
+#[tokio::test]
+async fn keys_that_are_not_loaded_or_saved_are_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("dump.rdb"), "REDIS0011").expect("a file");
+    let server = Server::ours(&["--dir", &dir.path().display().to_string()]).await;
+    assert!(server.stdout().contains("/dump.rdb are not loaded: nothing is written to disk"));
+    let mut client = server.client().await;
+    let refused = client.command(&["SHUTDOWN", "SAVE"]).await;
+    assert_eq!(refused, error("ERR Errors trying to SHUTDOWN. Check logs."));
+    let refused = client.command(&["SHUTDOWN", "ABORT"]).await;
+    assert_eq!(refused, error("ERR No shutdown in progress."));
+    let log = server.stdout();
+    assert!(log.contains("without counters-file nothing can be saved"), "{log}");
+    assert!(!log.contains("aborted"), "{log}");
+}
+
+#[tokio::test]
+async fn config_get_returns_each_setting_once_however_many_patterns_match_it() {
+    let server = Server::ours(&[]).await;
+    let mut client = server.client().await;
+    let all = client.command(&["CONFIG", "GET", "*"]).await;
+    let mut words = vec!["CONFIG", "GET", "max*", "MAXCLIENTS", "*"];
+    words.resize(10_000, "*");
+    let same = client.command(&words).await;
+    let names = |reply: harness::Reply| {
+        let names = reply.items().chunks(2).map(|two| two[0].text().to_ascii_lowercase());
+        names.collect::<BTreeSet<_>>()
+    };
+    assert_eq!(same.items().len(), all.items().len());
+    assert_eq!(names(same), names(all));
 }

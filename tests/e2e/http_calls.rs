@@ -288,12 +288,13 @@ async fn callers_that_wait_delay_no_others() {
         let head = format!("POST /command HTTP/1.1\r\n{headers}content-length: 1048576\r\n\r\n");
         stream.write_all(head.as_bytes()).await.expect("a head");
         open.push(stream);
-        let silent = format!(r#"["CLIENT","REPLY","OFF"{}]"#, " ".repeat(100_000));
+        let silent = format!(r#"["WAIT","1","0"{}]"#, " ".repeat(100_000));
         open.push(site.send("/command", &headers, &silent).await);
     }
     let asked = std::time::Instant::now();
     assert_eq!(site.call("", json!(["PING"])).await.0, 200);
     assert!(asked.elapsed() < std::time::Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert_eq!(site.call("", json!(["CLIENT", "REPLY", "OFF"])).await.0, 400);
 }
 
 /// Whoever holds as many streams as there may be, leaves places for checks.

@@ -84,7 +84,7 @@ async fn config_rewrite_keeps_users_and_comments_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn config_rewrite_refuses_a_file_that_includes_others() {
+async fn config_rewrite_refuses_a_file_that_includes_users() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (path, included) = (dir.path().join("broker.conf"), dir.path().join("users.conf"));
     std::fs::write(&included, "user ann on nopass +@all\n").expect("a file");
@@ -94,6 +94,40 @@ async fn config_rewrite_refuses_a_file_that_includes_others() {
     let reply = server.client().await.command(&["CONFIG", "REWRITE"]).await;
     assert!(reply.is_error() && reply.text().contains("includes other files"), "{reply:?}");
     assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
+}
+
+#[tokio::test]
+async fn config_rewrite_keeps_included_files_and_overrides_them() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (path, included) = (dir.path().join("broker.conf"), dir.path().join("more.conf"));
+    let more = "maxclients 500\ntimeout 60\nhz 20\nreplicaof 127.0.0.1 1\n";
+    std::fs::write(&included, more).expect("a file");
+    let text = format!("tcp-keepalive 100\ninclude {}\nmaxmemory 1gb\n", included.display());
+    std::fs::write(&path, &text).expect("a file");
+    let file = path.display().to_string();
+    let first = server(&[&file]).await;
+    let mut client = first.client().await;
+    let settings = ["timeout", "90", "tcp-keepalive", "200", "slowlog-max-len", "7"];
+    let words = [&["CONFIG", "SET"][..], &settings].concat();
+    assert_eq!(client.command(&words).await, ok());
+    assert_eq!(client.command(&["REPLICAOF", "NO", "ONE"]).await, ok());
+    for _ in 0..2 {
+        assert_eq!(client.command(&["CONFIG", "REWRITE"]).await, ok());
+    }
+    drop(first);
+
+    assert_eq!(std::fs::read_to_string(&included).expect("the file"), more);
+    let text = std::fs::read_to_string(&path).expect("the file");
+    assert!(!text.contains("maxclients") && !text.contains("hz"), "{text}");
+    let second = server(&[&file]).await;
+    let mut client = second.client().await;
+    for (name, value) in [("timeout", "90"), ("tcp-keepalive", "200"), ("slowlog-max-len", "7")] {
+        let found = client.command(&["CONFIG", "GET", name]).await;
+        assert_eq!(found, array![name, value]);
+    }
+    let found = client.command(&["CONFIG", "GET", "maxclients"]).await;
+    assert_eq!(found, array!["maxclients", "500"]);
+    assert!(client.command(&["INFO", "replication"]).await.text().contains("role:master"));
 }
 
 #[tokio::test]

@@ -683,3 +683,17 @@ async fn a_master_that_sends_anything_is_left() {
         assert_eq!(client.command(&["SET", "k", "v"]).await, ok());
     }
 }
+
+/// A replica keeps the copy in memory, so `maxmemory` limits it.
+#[tokio::test]
+async fn a_copy_larger_than_maxmemory_is_refused() {
+    let start = "+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC a 1\r\n";
+    let announced = format!("{start}$99999999999999\r\nREDIS0011");
+    let marked = format!("{start}$EOF:{}\r\n{}", "a".repeat(40), "x".repeat(11 << 20));
+    for answer in [announced, marked] {
+        let of = format!("127.0.0.1 {}", short_master(answer.leak().as_bytes()));
+        let replica = Server::ours(&["--maxmemory", "10mb", "--replicaof", &of]).await;
+        let reason = "the copy of the master's keys is larger than maxmemory, 10485760 bytes";
+        eventually_within(SLOW_DEADLINE, async || replica.stdout().contains(reason)).await;
+    }
+}

@@ -325,6 +325,26 @@ async fn clients_that_never_establish_tls_are_closed_and_keep_no_other_one_out()
     assert_eq!(secured.client().await.command(&["PING"]).await, simple("PONG"));
 }
 
+/// As many handshakes as the server has at once, and some more.
+#[tokio::test]
+async fn the_oldest_handshake_gives_its_place_to_a_new_client() {
+    let secured = Secured::start(&[]).await;
+    let mut silent = Vec::new();
+    for _ in 0..1100 {
+        silent.push(TcpStream::connect(("127.0.0.1", secured.tls_port)).await.unwrap());
+    }
+    assert_eq!(secured.client().await.command(&["PING"]).await, simple("PONG"));
+    let is_open = |stream: &TcpStream| {
+        let read = stream.try_read(&mut [0]);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let oldest = within(DEADLINE, silent[0].read(&mut [0])).await;
+    assert!(matches!(oldest, Ok(0) | Err(_)), "{oldest:?}");
+    // The time of a handshake is not over, so only the oldest had to end.
+    let open = silent.iter().filter(|stream| is_open(stream)).count();
+    assert!(open > 900, "{open}");
+}
+
 #[tokio::test]
 async fn bytes_that_are_no_tls_end_the_connection() {
     let secured = Secured::start(&[]).await;

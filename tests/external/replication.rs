@@ -137,8 +137,11 @@ async fn a_link_over_tls_has_the_same_keys() {
         let arguments = [&files[..], &["--tls-port", &port], delay].concat();
         let server = Server::start(master, &arguments).await;
         let of = format!("127.0.0.1 {port}");
+        // A certificate for servers only could not be shown to the master.
+        let (cert, key) = (file("client.crt"), file("client.key"));
+        let own = ["--tls-client-cert-file", &cert, "--tls-client-key-file", &key];
         let link = ["--tls-replication", "yes", "--replicaof", &of];
-        let follower = Server::start(replica, &[&files[..], &link].concat()).await;
+        let follower = Server::start(replica, &[&files[..], &own, &link].concat()).await;
         let mut client = server.client().await;
         let requests = random_changes(7, 500);
         client.pipeline(&requests.concat(), requests.len()).await;

@@ -6,7 +6,6 @@ use crate::observe::disconnect::Disconnect;
 use crate::pubsub::client_output::Notices;
 use crate::pubsub::order::OrderGuard;
 use crate::session::replica_options::ReplicaOptions;
-use crate::session::silence::Silence;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -148,9 +147,8 @@ impl Session {
     fn reset_session(&mut self, context: &mut Context) -> Outcome {
         self.transaction = None;
         self.record_transaction();
-        self.silence = Silence::default();
         self.replica = ReplicaOptions::default();
-        self.output.silent.set(false);
+        self.silence.reset(&self.output);
         self.output.notices.set(Notices::default());
         for flag in [Flag::NoEvict, Flag::NoTouch] {
             self.info.set(flag, false);

@@ -3,7 +3,7 @@
 use super::spec::Outcome;
 use crate::pubsub::order::OrderGuard;
 use crate::session::moving::{Changes, Endpoints, Move, Moving};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,26 +40,37 @@ pub(crate) fn get<'a>(
     config: &Config,
     wanted: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> Reply {
+    // Both bound the work: a request may have many patterns that match the same names.
+    let mut is_known: HashSet<Vec<u8>> = HashSet::new();
+    let mut left: Vec<&'static str> = directive::all()
+        .map(|directive| directive.name)
+        .chain(IGNORED.iter().map(|other| other.name))
+        .filter(|name| !HIDDEN.contains(name))
+        .collect();
     let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut add = |name: &[u8], value: Option<Vec<u8>>| {
-        let is_new = !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-        if let (Some(value), true) = (value, is_new) {
-            found.push((name.to_vec(), value));
+    let mut add = |is_known: &mut HashSet<Vec<u8>>, name: &[u8]| {
+        if is_known.insert(name.to_ascii_lowercase()) {
+            let value = value_of(server, config, name);
+            found.extend(value.map(|value| (name.to_vec(), value)));
         }
     };
     for wanted in wanted {
         // A name without a glob is returned in the client's spelling.
         if !wanted.iter().any(|byte| b"*?[".contains(byte)) {
-            add(wanted, value_of(server, config, wanted));
+            add(&mut is_known, wanted);
             continue;
         }
-        let own = directive::all().map(|directive| directive.name);
-        let others = IGNORED.iter().map(|other| other.name);
-        for name in own.chain(others).filter(|name| !HIDDEN.contains(name)) {
-            if glob::matches(&wanted.to_ascii_lowercase(), name.as_bytes()) {
-                add(name.as_bytes(), value_of(server, config, name.as_bytes()));
-            }
+        let pattern = wanted.to_ascii_lowercase();
+        if left.is_empty() || !is_known.insert(pattern.clone()) {
+            continue;
         }
+        left.retain(|name| {
+            let is_match = glob::matches(&pattern, name.as_bytes());
+            if is_match {
+                add(&mut is_known, name.as_bytes());
+            }
+            !is_match
+        });
     }
     Reply::Map(
         found.into_iter().map(|(name, value)| (Reply::Bulk(name), Reply::Bulk(value))).collect(),
@@ -126,13 +137,15 @@ pub(crate) fn rewrite(server: &ServerState, config: &Config, which: Rewritten) -
     let others = server.settings.others();
     let write = || {
         let text = std::fs::read(path)?;
-        if text.split(|&byte| byte == b'\n').any(|line| is(line, "include")) {
-            // Its settings would be written as those of this file, and users defined twice.
-            return Err(io::Error::other("it includes other files; change these by hand"));
-        }
+        let included = included(&text)?;
         let is_outside = server.settings.is_from_outside(config.requirepass.as_deref());
         let password = if is_outside { Password::Outside } else { Password::of(config) };
-        replace_file(path, &rewritten(&text, config, password, &others, &users, which))
+        let in_force = InForce { config, password, others: &others, users: &users };
+        let mut new = rewritten(&text, in_force, &included, which);
+        if has_includes(&text) {
+            override_includes(&mut new, config, password)?;
+        }
+        replace_file(path, &new)
     };
     match write() {
         Ok(()) => {
@@ -141,6 +154,47 @@ pub(crate) fn rewrite(server: &ServerState, config: &Config, which: Rewritten) -
             Ok(Reply::ok())
         }
         Err(error) => Err(format!("ERR Rewriting config file: {error}").into_bytes()),
+    }
+}
+
+fn has_includes(text: &[u8]) -> bool {
+    text.split(|&byte| byte == b'\n').any(|line| is(line, "include"))
+}
+
+/// Returns the settings of the files that a file includes. They stay there.
+fn included(text: &[u8]) -> io::Result<ConfigFile> {
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| is(line, "include"));
+    let included = loaded(&lines.collect::<Vec<_>>().join(&b'\n'))?;
+    if included.config.users.is_empty() {
+        return Ok(included);
+    }
+    // They would be defined twice.
+    Err(io::Error::other("it includes other files with users; change these by hand"))
+}
+
+fn loaded(text: &[u8]) -> io::Result<ConfigFile> {
+    let mut loaded = ConfigFile::default();
+    loaded.add_reader("CONFIG REWRITE", text).map_err(io::Error::other)?;
+    Ok(loaded)
+}
+
+/// Adds a line for each setting that an included file still overrides. The last line of a setting counts.
+fn override_includes(text: &mut Vec<u8>, config: &Config, password: Password) -> io::Result<()> {
+    let differs = |read: &Config| {
+        let shown = directive::all().filter(|each| each.is_shown && !each.is_older_name());
+        let shown = shown.filter(|each| !password.hides(each) && !is_password(each));
+        shown.filter(|each| each.show(config) != each.show(read)).collect::<Vec<_>>()
+    };
+    for directive in differs(&loaded(text)?.config) {
+        let lines = directive.lines(config);
+        lines.iter().for_each(|line| text.extend_from_slice(format!("{line}\n").as_bytes()));
+    }
+    match differs(&loaded(text)?.config).first() {
+        None => Ok(()),
+        Some(directive) => {
+            let name = directive.name;
+            Err(io::Error::other(format!("an included file sets '{name}'; change it by hand")))
+        }
     }
 }
 
@@ -155,16 +209,13 @@ fn is(line: &[u8], name: &str) -> bool {
 }
 
 /// Returns the text of a configuration file with the settings in force. Keeps the order of its
-/// lines, and adds further settings that differ from the default.
+/// lines, and adds further settings that differ from those of included files, or from the default.
 fn rewritten(
     text: &[u8],
-    config: &Config,
-    password: Password,
-    others: &Others,
-    users: &[Vec<u8>],
+    InForce { config, password, others, users }: InForce<'_>,
+    included: &ConfigFile,
     which: Rewritten,
 ) -> Vec<u8> {
-    let default = ConfigFile::default().config;
     let mut written: Vec<&str> = Vec::new();
     let mut others_left = others.clone();
     let mut lines: Vec<Vec<u8>> = Vec::new();
@@ -197,9 +248,12 @@ fn rewritten(
     let changed = directive::all()
         .filter(|each| each.is_shown && !each.is_older_name() && is_new(each.name))
         .filter(|each| !password.hides(each))
-        .filter(|each| which == Rewritten::All || each.show(config) != each.show(&default));
+        .filter(|each| which == Rewritten::All || each.show(config) != each.show(&included.config));
     let mut added: Vec<String> = changed.flat_map(|directive| directive.lines(config)).collect();
     let is_default = |name: &str, values: &[Vec<u8>]| {
+        if let Some(known) = included.others.get(name) {
+            return known == values;
+        }
         let default = ignored::find(name.as_bytes()).and_then(|other| other.default);
         default.is_none_or(|default| values.join(&b' ') == default.as_bytes())
     };
@@ -224,6 +278,16 @@ fn rewritten(
     }
     lines.push(Vec::new());
     lines.join(&b'\n')
+}
+
+/// The settings in force.
+#[derive(Clone, Copy)]
+struct InForce<'a> {
+    config: &'a Config,
+    password: Password,
+    others: &'a Others,
+    /// Lines of `ACL LIST`.
+    users: &'a [Vec<u8>],
 }
 
 /// The place of the password in force.
@@ -641,11 +705,7 @@ mod tests {
             requirepass: Some(b"a b".to_vec()),
             ..ConfigFile::default().config
         };
-        let rewritten = |which| {
-            let text =
-                rewritten(text.as_bytes(), &config, Password::of(&config), &others, &[], which);
-            String::from_utf8(text).unwrap()
-        };
+        let rewritten = |which| text_of(text, &config, &others, which);
         let all = ConfigFile::from_text(&rewritten(Rewritten::All)).unwrap();
         // The directory is that of the process.
         assert_eq!(all.config, Config { dir: std::env::current_dir().ok(), ..config.clone() });
@@ -668,14 +728,9 @@ mod tests {
         let mut acl = Acl::new(config.channels_default());
         acl.set_password_of_default(config.requirepass.as_deref());
         for which in [Rewritten::Changed, Rewritten::All] {
-            let lines = rewritten(
-                text.as_bytes(),
-                &config,
-                Password::of(&config),
-                &BTreeMap::new(),
-                &acl.list(),
-                which,
-            );
+            let (password, others, users) = (Password::of(&config), BTreeMap::new(), acl.list());
+            let in_force = InForce { config: &config, password, others: &others, users: &users };
+            let lines = rewritten(text.as_bytes(), in_force, &ConfigFile::default(), which);
             let lines = String::from_utf8(lines).unwrap();
             let has_word = |word| lines.split_whitespace().any(|found| found == word);
             assert!(has_word("requirepass-file") && !has_word("requirepass"), "{lines}");
@@ -685,27 +740,21 @@ mod tests {
         let mut changed = config.clone();
         let row = directive::find(b"requirepass").unwrap();
         row.set(&mut changed, &[b"new".to_vec()]).unwrap();
-        let lines = rewritten(
-            text.as_bytes(),
-            &changed,
-            Password::of(&changed),
-            &BTreeMap::new(),
-            &[],
-            Rewritten::Changed,
-        );
-        assert!(String::from_utf8(lines).unwrap().contains("requirepass new\n"));
+        let lines = text_of(&text, &changed, &BTreeMap::new(), Rewritten::Changed);
+        assert!(lines.contains("requirepass new\n"));
         // One of a variable is in no file, and the lines about others stay.
-        let which = Rewritten::All;
-        let lines = rewritten(
-            b"requirepass x\n",
-            &changed,
-            Password::Outside,
-            &BTreeMap::new(),
-            &[],
-            which,
-        );
+        let others = BTreeMap::new();
+        let password = Password::Outside;
+        let in_force = InForce { config: &changed, password, others: &others, users: &[] };
+        let lines = rewritten(b"requirepass x\n", in_force, &ConfigFile::default(), Rewritten::All);
         let lines = String::from_utf8(lines).unwrap();
         assert!(lines.starts_with("requirepass x\n") && !lines.contains("new"), "{lines}");
+    }
+
+    fn text_of(text: &str, config: &Config, others: &Others, which: Rewritten) -> String {
+        let in_force = InForce { config, password: Password::of(config), others, users: &[] };
+        let text = rewritten(text.as_bytes(), in_force, &ConfigFile::default(), which);
+        String::from_utf8(text).unwrap()
     }
 
     /// An older name becomes the current one, in its place.
@@ -713,10 +762,8 @@ mod tests {
     fn a_rewritten_file_has_one_line_for_two_names() {
         let loaded = ConfigFile::from_text("lua-time-limit 2000\ntimeout 1\n").unwrap();
         for which in [Rewritten::Changed, Rewritten::All] {
-            let text = b"lua-time-limit 1000\ntimeout 1\nbusy-reply-threshold 1000\n";
-            let text =
-                rewritten(text, &loaded.config, Password::Setting, &BTreeMap::new(), &[], which);
-            let text = String::from_utf8(text).unwrap();
+            let text = "lua-time-limit 1000\ntimeout 1\nbusy-reply-threshold 1000\n";
+            let text = text_of(text, &loaded.config, &BTreeMap::new(), which);
             assert!(text.starts_with("busy-reply-threshold 2000\ntimeout 1\n"), "{text}");
             assert_eq!(text.matches(" 2000\n").count(), 1, "{text}");
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::error;
+
 use super::Answer;
 use super::client::timeout;
 use super::errors::{BUSY, CommandError, NOT_AN_INTEGER, SYNTAX_ERROR, help_wanted};
@@ -124,6 +126,10 @@ fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<Shutdown,
     }
     if has(b"abort") {
         return Ok(Shutdown::Abort);
+    }
+    if has(b"save") && !has(b"force") && !session.server.broker.keeps_counters() {
+        error!("cannot exit after SHUTDOWN SAVE: without counters-file nothing can be saved");
+        return Err(b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec());
     }
     let is_busy = session.server.broker.running_script().is_some_and(|run| run.is_late());
     match drain {

@@ -305,8 +305,6 @@ pub(crate) const IGNORED: &[Ignored] = &[
     Ignored { name: "stream-node-max-bytes", default: Some("4096"), change: Change::Free, values: Values::Memory },
     Ignored { name: "stream-node-max-entries", default: Some("100"), change: Change::Free, values: Values::Integer(0, i64::MAX) },
     Ignored { name: "supervised", default: Some("no"), change: Change::Immutable, values: Values::Any },
-    Ignored { name: "tls-client-cert-file", default: Some(""), change: Change::Free, values: Values::Any },
-    Ignored { name: "tls-client-key-file", default: Some(""), change: Change::Free, values: Values::Any },
     Ignored { name: "tls-client-key-file-pass", default: Some(""), change: Change::Free, values: Values::Any },
     Ignored { name: "tls-cluster", default: Some("no"), change: Change::Free, values: Values::Flag },
     Ignored { name: "tls-dh-params-file", default: Some(""), change: Change::Free, values: Values::Any },

@@ -58,12 +58,13 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise { name: "rdma-port", harmless: &["0"], verdict: Warn, consequence: "there is no RDMA listener" },
     Promise { name: "save", harmless: &[""], verdict: Warn, consequence: NOT_ON_DISK },
     Promise { name: "supervised", harmless: &["no", "auto", "systemd"], verdict: Warn, consequence: "only systemd is notified" },
+    Promise { name: "tls-client-key-file-pass", harmless: &[""], verdict: Refuse, consequence: "keys with a password cannot be read; write the key without one by 'openssl pkey -in OLD -out NEW', and remove the line" },
     Promise { name: "tls-cluster", harmless: &["no"], verdict: Warn, consequence: "there is no cluster, so this protects nothing" },
     Promise { name: "tls-key-file-pass", harmless: &[""], verdict: Refuse, consequence: "keys with a password cannot be read; write the key without one by 'openssl pkey -in OLD -out NEW', and remove the line" },
     Promise { name: "unixsocketgroup", harmless: &[""], verdict: Warn, consequence: "the socket file keeps the group of the process" },
 ];
 
-const NOT_ON_DISK: &str =
+pub(super) const NOT_ON_DISK: &str =
     "nothing is written to disk: keys are lost at a restart; counters-file keeps counters";
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::directive;
 use super::flags::lines_of;
 use super::ignored::Values;
 use super::parse::Invalid;
-use super::promises::{self, Promise, Verdict};
+use super::promises::{self, NOT_ON_DISK, Promise, Verdict};
 use super::sources::Sources;
 use super::{Config, ignored};
 use crate::descriptors::fit_clients;
@@ -222,11 +222,14 @@ impl ConfigFile {
     /// assert_eq!(loaded.ignored_directives(), ["hz"]);
     /// ```
     pub fn ignored_directives(&self) -> Vec<&'static str> {
-        let harmless = self.ignored.iter().filter(|given| self.promise(given).is_none());
+        // The program obeys `supervised` without a setting: it looks for the socket of systemd.
+        let harmless = self.ignored.iter().filter(|given| given.name != "supervised");
+        let harmless = harmless.filter(|given| self.promise(given).is_none());
         harmless.map(|given| given.name).collect()
     }
 
-    /// Returns a line for each ignored setting that has a consequence, with that consequence.
+    /// Returns a line for each ignored setting that has a consequence, with that consequence, and one for
+    /// each file of a Redis server in its folder, since its keys are not loaded.
     ///
     /// ```
     /// let loaded = broker::ConfigFile::from_text("appendonly yes").unwrap();
@@ -240,7 +243,24 @@ impl ConfigFile {
                 let Line { source, number, text } = place;
                 format!("{source}:{number}: '{text}' has no effect: {}", promise.consequence)
             })
+            .chain(self.unread_data())
             .collect()
+    }
+
+    /// Returns a line for each file that a Redis server would load.
+    fn unread_data(&self) -> impl Iterator<Item = String> {
+        let folder = self.config.dir.clone().unwrap_or_default();
+        ["dbfilename", "appenddirname"].into_iter().filter_map(move |directive| {
+            let given = self.others.get(directive).map(|values| values.join(&b' '));
+            let name = match given {
+                Some(given) => String::from_utf8(given).ok()?,
+                None => ignored::find(directive.as_bytes())?.default?.to_owned(),
+            };
+            let path = folder.join(name);
+            let is_there = !path.as_os_str().is_empty() && path.exists();
+            is_there
+                .then(|| format!("the keys in {} are not loaded: {NOT_ON_DISK}", path.display()))
+        })
     }
 
     /// Refuses settings that promise security or other servers, which the broker does not have.
@@ -404,8 +424,11 @@ impl fmt::Display for ConfigError {
         let Line { number, text, .. } = &*self.place;
         let problem = &self.problem;
         writeln!(f, "\n*** FATAL CONFIG FILE ERROR (broker {VERSION}) ***")?;
-        writeln!(f, "Reading the configuration file, at line {number}")?;
-        writeln!(f, ">>> '{text}'")?;
+        // A file that cannot be opened has no lines.
+        if *number > 0 {
+            writeln!(f, "Reading the configuration file, at line {number}")?;
+            writeln!(f, ">>> '{text}'")?;
+        }
         writeln!(f, "{problem}")?;
         self.fmt_cause(f)
     }

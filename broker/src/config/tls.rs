@@ -20,6 +20,10 @@ pub struct TlsSettings {
     pub cert_file: Option<PathBuf>,
     /// The PEM file with the private key of the server, without a password.
     pub key_file: Option<PathBuf>,
+    /// The PEM file with the certificate that a replica shows its master; by default that of the server.
+    pub client_cert_file: Option<PathBuf>,
+    /// The PEM file with the private key of that certificate.
+    pub client_key_file: Option<PathBuf>,
     /// The PEM file with the authorities that sign the certificates of clients.
     pub ca_cert_file: Option<PathBuf>,
     /// A folder whose PEM files hold further authorities.
@@ -110,6 +114,8 @@ impl Default for TlsSettings {
             port: Port::None,
             cert_file: None,
             key_file: None,
+            client_cert_file: None,
+            client_key_file: None,
             ca_cert_file: None,
             ca_cert_dir: None,
             crl_file: None,

@@ -3,6 +3,7 @@
 //! The copies of all versions are read as far as they hold strings. A key of another type is an error,
 //! since a server that left it out would not be a copy.
 
+use crc::{CRC_64_REDIS, Crc, Table};
 use thiserror::Error;
 
 use super::database::Entry;
@@ -25,6 +26,8 @@ pub(crate) enum LoadError {
     NotRdb,
     #[error("it ends too early")]
     Truncated,
+    #[error("it has changed on its way: its checksum is wrong")]
+    Checksum,
     #[error("it has the key {key} of type {kind}, and this server holds strings only")]
     OtherType { key: String, kind: &'static str },
     #[error("it has data of a module")]
@@ -36,6 +39,9 @@ pub(crate) enum LoadError {
     #[error("it has a string in an unknown form")]
     Encoding,
 }
+
+/// The checksum of all bytes before it.
+const CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 
 /// Opcodes that this server does not write itself.
 const DEADLINE_SECONDS: u8 = 0xfd;
@@ -60,12 +66,21 @@ pub(crate) fn load(
 ) -> Result<Vec<Loaded>, LoadError> {
     let rest = copy.strip_prefix(b"REDIS").ok_or(LoadError::NotRdb)?;
     let mut reader = Reader(rest);
-    let _version = reader.bytes(4)?;
+    // Newer versions differ by opcodes, and an unknown one is an error.
+    if !reader.bytes(4)?.iter().all(u8::is_ascii_digit) {
+        return Err(LoadError::NotRdb);
+    }
     let mut loaded = Vec::new();
     let (mut database, mut deadline, mut is_counted) = (0, None, false);
     loop {
         match reader.byte()? {
-            END => return Ok(loaded),
+            END => {
+                let length = copy.len() - reader.0.len();
+                let checksum = u64::from_le_bytes(reader.array()?);
+                // Without `rdbchecksum` there is none.
+                let is_right = checksum == 0 || checksum == CHECKSUM.checksum(&copy[..length]);
+                return if is_right { Ok(loaded) } else { Err(LoadError::Checksum) };
+            }
             FIELD => {
                 let name = reader.string()?;
                 reader.string()?;
@@ -221,7 +236,8 @@ mod tests {
     use super::*;
 
     fn of(body: &[u8]) -> Vec<u8> {
-        [&b"REDIS0011"[..], body].concat()
+        let checksum: &[u8] = if body.ends_with(&[END]) { &[0; 8] } else { &[] };
+        [&b"REDIS0011"[..], body, checksum].concat()
     }
 
     fn one(body: &[u8]) -> Result<(Vec<u8>, Vec<u8>), LoadError> {
@@ -263,6 +279,17 @@ mod tests {
             assert_eq!(one(body), Err(error), "{body:?}");
         }
         assert_eq!(load(b"PK", 0, 16, false).unwrap_err(), LoadError::NotRdb);
+        assert_eq!(load(b"REDISxxxx\xff", 0, 16, false).unwrap_err(), LoadError::NotRdb);
+        let changed = [&b"REDIS0010\xfe\0\0\x01k\x01V\xff"[..], &[1, 2, 3, 4, 5, 6, 7, 8]].concat();
+        assert_eq!(load(&changed, 0, 16, false).unwrap_err(), LoadError::Checksum);
+        // A file of redis-server 7.0.15 with the key k, as it is and with one bit changed.
+        let mut file = b"REDIS0010\xfa\x09redis-ver\x067.0.15\xfa\x0aredis-bits\xc0@\xfa\x05ctime\
+            \xc2\xa3\x14\x0fk\xfa\x08used-mem\xc2\xb0T\x0e\x00\xfa\x08aof-base\xc0\
+            \x00\xfe\x00\xfb\x01\x00\x00\x01k\x01V\xff\xeb\x89(\xb2\x18\xda\xb5\xb4"
+            .to_vec();
+        assert_eq!(load(&file, 0, 16, false).unwrap().len(), 1);
+        file[89] ^= 1;
+        assert_eq!(load(&file, 0, 16, false).unwrap_err(), LoadError::Checksum);
     }
 
     #[test]

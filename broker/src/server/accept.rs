@@ -181,11 +181,10 @@ impl Listening {
                 Ok((Stream::Tcp(stream), Address::Tcp(peer), Address::Tcp(local)))
             }
             Self::Tls(listener, server) => {
-                // Further clients wait in the backlog.
-                let place = server.handshakes.clone().acquire_owned().await;
-                let place = place.map_err(io::Error::other)?;
                 let (stream, peer) = listener.accept().await?;
                 let local = stream.local_addr()?;
+                // Further clients wait in the backlog.
+                let place = place_for_handshake(server).await?;
                 let stream = with_tls(server, stream, place)?;
                 Ok((stream, Address::Tcp(peer), Address::Tcp(local)))
             }
@@ -220,6 +219,33 @@ impl Accepted {
         #[cfg(not(unix))]
         let socket = Socket::Within(stream, peer, local);
         Self { socket, admission, identity }
+    }
+}
+
+/// Takes a place among the handshakes. If all are taken, the oldest handshake gives up its place, unless it
+/// has just begun.
+async fn place_for_handshake(server: &ServerState) -> io::Result<OwnedSemaphorePermit> {
+    /// Time that each handshake has. On a busy server the signatures of others come first.
+    const AGE_MIN: Duration = Duration::from_secs(1);
+
+    let places = &server.handshakes;
+    loop {
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Ok(place);
+        }
+        let all = server.clients.all();
+        let oldest = all.iter().filter(|info| info.is(Flag::Handshake));
+        let oldest = oldest.min_by_key(|info| info.connected);
+        let age = oldest.map_or(Duration::ZERO, |info| info.connected.elapsed());
+        let wait = AGE_MIN.saturating_sub(age);
+        if let Some(oldest) = oldest.filter(|_| wait.is_zero()) {
+            debug!(client.id = oldest.id, "client closed: its handshake takes too long");
+            oldest.ask(Signal::Close);
+            return places.clone().acquire_owned().await.map_err(io::Error::other);
+        }
+        if let Ok(place) = timeout(wait, places.clone().acquire_owned()).await {
+            return place.map_err(io::Error::other);
+        }
     }
 }
 
@@ -315,9 +341,12 @@ impl Admission {
         worker: &WorkerHandle,
         clients_max: usize,
     ) -> Option<Self> {
+        /// Clients that give up their places keep their descriptors until their tasks have ended.
+        const ENDING_MAX: u64 = 32;
+
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
-            if server.users.is_open() {
+            if server.users.is_open() || clients.get() >= clients_max as u64 + ENDING_MAX {
                 return None;
             }
             // A client that arrives between the two look-ups would be found by none of them.

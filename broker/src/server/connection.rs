@@ -828,7 +828,11 @@ impl Connection {
         let limits = session.limits(&context.config);
         let ran = match decoder.decode(bytes, limits) {
             Ok(Decoded::Incomplete) => return Ran::Incomplete,
-            Ok(Decoded::Nothing(used)) => Ran::Done(used),
+            Ok(Decoded::Nothing(used)) => {
+                // As in Redis, an empty request is one that `CLIENT REPLY SKIP` skips.
+                session.end_request();
+                Ran::Done(used)
+            }
             Ok(Decoded::Request(used)) if self.is_too_big(&session, used, context) => {
                 Ran::Done(used)
             }

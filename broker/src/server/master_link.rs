@@ -83,7 +83,7 @@ impl Worker {
             replication.set_phase(epoch, Phase::Connect);
             pause = match error {
                 // Each attempt costs the master a copy of its keys.
-                LinkError::Copy(_) => (pause * 2).clamp(PAUSE, PAUSE_MAX),
+                LinkError::Copy(_) | LinkError::TooLarge(_) => (pause * 2).clamp(PAUSE, PAUSE_MAX),
                 _ => PAUSE,
             };
         }
@@ -104,7 +104,9 @@ impl Worker {
         match socket.ask_for_stream(known).await? {
             Answer::Full { stream, offset } => {
                 replication.set_phase(epoch, Phase::Sync);
-                let copy = socket.read_copy().await?;
+                // Without a limit, keys and their copy may take all memory, as in Redis.
+                let bytes_max = if config.maxmemory == 0 { usize::MAX } else { config.maxmemory };
+                let copy = socket.read_copy(bytes_max).await?;
                 let bytes = copy.len();
                 let reading = self.take_over(copy, &stream, offset, asked, epoch);
                 let showing = show_life(&mut socket);

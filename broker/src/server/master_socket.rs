@@ -62,6 +62,8 @@ pub(super) enum LinkError {
     Refused(&'static str, String),
     #[error("the copy of the master's keys cannot be used: {0}")]
     Copy(#[from] LoadError),
+    #[error("the copy of the master's keys is larger than maxmemory, {0} bytes")]
+    TooLarge(usize),
     #[error("this server refuses the client for the stream: {0}")]
     NoPlace(String),
     #[error("this server has closed the client for the stream")]
@@ -161,13 +163,16 @@ impl MasterSocket {
         }
     }
 
-    /// Reads the copy of all keys.
-    pub(super) async fn read_copy(&mut self) -> Result<BytesMut, LinkError> {
+    /// Reads the copy of all keys, which is kept in memory: at most `bytes_max`.
+    pub(super) async fn read_copy(&mut self, bytes_max: usize) -> Result<BytesMut, LinkError> {
         let line = self.line().await?;
         let length = line.strip_prefix(b"$").ok_or_else(|| refused("PSYNC", &line))?;
         if let Some(mark) = length.strip_prefix(MARKED).filter(|mark| mark.len() == MARK_BYTES) {
             // The mark stands behind the copy as well. Nothing follows it until it is acknowledged.
             while !self.buffer.ends_with(mark) {
+                if self.buffer.len() > bytes_max.saturating_add(MARK_BYTES) {
+                    return Err(LinkError::TooLarge(bytes_max));
+                }
                 self.read().await?;
             }
             let mut copy = std::mem::take(&mut self.buffer);
@@ -176,6 +181,9 @@ impl MasterSocket {
         }
         let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
         let length: usize = length.ok_or_else(|| refused("PSYNC", &line))?;
+        if length > bytes_max {
+            return Err(LinkError::TooLarge(bytes_max));
+        }
         while self.buffer.len() < length {
             self.read().await?;
         }

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use slab::Slab;
 use tokio::runtime::{Builder, Handle, LocalOptions};
+use tokio::select;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -49,7 +50,7 @@ use crate::server::accept::{Accepted, Arrival, Identity, PROTECTED, accept, is_p
 use crate::server::connection::{Connection, Scratch};
 use crate::server::listen::Listener;
 use crate::session::Session;
-use crate::session::client_info::{ClientInfo, ClientSlot, Signal};
+use crate::session::client_info::{ClientInfo, ClientSlot, Flag, Signal};
 use crate::session::context::Context;
 use crate::session::effect::Effect;
 use crate::session::moving::{Endpoints, Move};
@@ -870,9 +871,22 @@ impl Serving {
     /// Establishes TLS within its time. Returns whether the client is to be served.
     async fn handshake(&self) -> bool {
         let Self { worker, connection } = self;
-        let established = timeout(HANDSHAKE_TIME_MAX, self.establish()).await;
+        let info = &connection.info;
+        let gives_up_its_place = poll_fn(|cx| {
+            info.remember(cx.waker());
+            if info.is_asked(Signal::Close) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        info.set(Flag::Handshake, true);
+        let established = select! {
+            biased;
+            () = gives_up_its_place => Err(io::ErrorKind::TimedOut.into()),
+            established = timeout(HANDSHAKE_TIME_MAX, self.establish()) => {
+                established.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
+        };
+        info.set(Flag::Handshake, false);
         let stats = worker.server.broker.stats();
-        let error = match established.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        let error = match established {
             Ok(()) => {
                 stats.handshakes.add(1);
                 let config = worker.server.settings.get();

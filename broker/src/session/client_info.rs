@@ -164,6 +164,8 @@ pub(crate) enum Flag {
     Replica = 512,
     /// Carries out the stream of the server's master.
     Master = 1024,
+    /// Has not established TLS.
+    Handshake = 2048,
 }
 
 /// A request of another client to the connection.

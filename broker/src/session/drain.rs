@@ -36,7 +36,7 @@ impl Drain {
 
     /// Ends the drain, so that the clients that are left stay. Returns whether there was one.
     pub(crate) fn cancel(&self) -> bool {
-        self.window.send_replace(None).is_some()
+        self.window.send_if_modified(|window| window.take().is_some())
     }
 
     pub(crate) fn is_under_way(&self) -> bool {

@@ -23,6 +23,14 @@ impl Silence {
         Self::All
     }
 
+    /// Returns to all replies, as `RESET` does. Its own reply may still be one that the client skips.
+    pub(crate) fn reset(&mut self, output: &ClientOutput) {
+        if *self != Self::This {
+            *self = Self::None;
+        }
+        output.silent.set(*self != Self::None);
+    }
+
     /// Prepares for the next command.
     pub(crate) fn after_command(&mut self, output: &ClientOutput) {
         if *self == Self::None {

@@ -13,7 +13,8 @@ use super::files::Files;
 use super::{TlsError, suites};
 use crate::config::tls::TlsSettings;
 
-/// Reads the files of the settings. The replica shows the certificate of the server, if there is one.
+/// Reads the files of the settings. The replica shows the certificate for clients, or that of the server, if
+/// there is one.
 ///
 /// # Errors
 ///
@@ -33,7 +34,14 @@ pub(crate) fn link_config(settings: &TlsSettings) -> Result<ClientConfig, TlsErr
         .map_err(|error| other(&error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    match (&settings.cert_file, &settings.key_file) {
+    let own = (&settings.cert_file, &settings.key_file);
+    let shown = match (&settings.client_cert_file, &settings.client_key_file) {
+        (None, None) => own,
+        (Some(_), None) => return Err(TlsError::NoKey),
+        (None, Some(_)) => return Err(TlsError::NoCertificate),
+        of_client => of_client,
+    };
+    match shown {
         (Some(cert), Some(key)) => {
             let (chain, key) = (files.certificates(cert)?, files.key(key)?);
             builder.with_client_auth_cert(chain, key).map_err(|error| other(&error))

@@ -209,6 +209,9 @@ const PASSWORD: &str = "BROKER_REQUIREPASS";
 /// Reads the settings. The first word is a file unless it is a flag; `-` at either end is standard
 /// input, which `input` replaces.
 fn load(words: &[OsString], input: Option<Vec<u8>>) -> Result<Given, Box<dyn Error>> {
+    if words.iter().any(|word| word == "--sentinel") {
+        return Err("this program is no Sentinel; redis-sentinel watches it like any Redis".into());
+    }
     let mut loaded = ConfigFile::default();
     let mut flags = words;
     let mut from_input = false;

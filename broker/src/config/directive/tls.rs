@@ -40,6 +40,26 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         },
     },
     Directive {
+        name: "tls-client-cert-file",
+        change: Change::Free,
+        is_shown: true,
+        expects: "the path of a PEM file with certificates, or \"\" for none",
+        kind: Kind::Path {
+            at: |config| &mut config.tls.client_cert_file,
+            get: |config| config.tls.client_cert_file.clone(),
+        },
+    },
+    Directive {
+        name: "tls-client-key-file",
+        change: Change::Free,
+        is_shown: true,
+        expects: "the path of a PEM file with a private key, or \"\" for none",
+        kind: Kind::Path {
+            at: |config| &mut config.tls.client_key_file,
+            get: |config| config.tls.client_key_file.clone(),
+        },
+    },
+    Directive {
         name: "tls-ca-cert-file",
         change: Change::Free,
         is_shown: true,

@@ -79,7 +79,10 @@ impl Entry {
             });
             names = examples.filter_map(known).collect();
         }
-        let is_older = |name: &str| block.contains(&format!(" {name} is an older name"));
+        let is_older = |name: &str| {
+            let says = |what| block.contains(&format!(" {name} is {what} name of this directive"));
+            says("an older") || says("Valkey's")
+        };
         names.extend(directive::all().map(|each| each.name).filter(|name| is_older(name)));
         names.dedup();
         Self { names, pieces }

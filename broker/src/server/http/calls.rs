@@ -206,6 +206,13 @@ async fn call(
     if access(&sources.server.settings.get()) != *known {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, EXPECTED_TOKEN));
     }
+    if let [client, reply, ..] = &words[..]
+        && client.eq_ignore_ascii_case(b"client")
+        && reply.eq_ignore_ascii_case(b"reply")
+    {
+        let reason = "each command over HTTP has a reply, so CLIENT REPLY changes nothing";
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, reason));
+    }
     match LocalClient::call(sources, origin.clone(), words, memory).await {
         Ok((_, Value::Error(text))) => Err(Refusal::new(status(&text), lossy(&text))),
         Ok(called) => Ok(called),
