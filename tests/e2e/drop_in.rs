@@ -408,7 +408,7 @@ async fn an_error_in_the_users_is_shown_as_it_is() {
 #[tokio::test]
 async fn keys_that_are_not_loaded_or_saved_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
-    std::fs::write(dir.path().join("dump.rdb"), "REDIS0011").expect("a file");
+    fs::write(dir.path().join("dump.rdb"), "REDIS0011").expect("a file");
     let server = Server::ours(&["--dir", &dir.path().display().to_string()]).await;
     assert!(server.stdout().contains("/dump.rdb are not loaded: nothing is written to disk"));
     let mut client = server.client().await;
