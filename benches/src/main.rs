@@ -5,6 +5,7 @@
 //! |---------------|-------------------------------------------------------------------|
 //! | `baseline`    | a relay that parses nothing, which shows the cost of system calls |
 //! | `cluster`     | web servers with backplanes, in a process of their own            |
+//! | `compare`     | this version beside another one                                  |
 //! | `failure`     | reasons for which a measurement ends early                        |
 //! | `figure`      | the kinds of figures, their names and units                       |
 //! | `floor`       | relays of WebSocket messages, which show the cost of system calls |
@@ -29,6 +30,7 @@
 
 mod baseline;
 mod cluster;
+mod compare;
 mod failure;
 mod figure;
 mod floor;
@@ -106,6 +108,9 @@ struct Arguments {
     /// The broker program to measure; by default the one in the folder of this program
     #[arg(long, value_name = "PATH")]
     broker: Option<PathBuf>,
+    /// Measures the programs broker and bench in DIR beside ours, and nothing else
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["full", "peers", "server", "only", "tls"])]
+    compare: Option<PathBuf>,
     /// Creates DIR/DATE-MACHINE with raw.csv, summary.md and pictures; by default no file is written
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
@@ -184,6 +189,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     // An explicit number of rounds runs in full, however long it takes.
     let time_max = match (arguments.rounds, arguments.full) {
         (Some(_), _) => None,
+        _ if arguments.compare.is_some() => None,
         (None, true) => Some(FULL_TIME_MAX),
         (None, false) => Some(QUICK_TIME_MAX),
     };
@@ -194,7 +200,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         let part = number as f64 / count as f64;
         let until = time_max.map(|time| start + time.mul_f64(part));
         let table = runtime.block_on(measure.run(scenario, until))?;
-        println!("{}", table.text());
+        match &arguments.compare {
+            Some(_) => print!("{}", compare::text(&table)),
+            None => println!("{}", table.text()),
+        }
         tables.push(table);
     }
     if let Some(dir) = &arguments.results {
@@ -213,6 +222,18 @@ const FULL_TIME_MAX: Duration = Duration::from_secs(32 * 60);
 
 /// Returns the systems under test with the durations and rounds of the measurements.
 fn measure(arguments: &Arguments) -> Result<Measure, Failure> {
+    if let Some(folder) = &arguments.compare {
+        let own = std::env::current_exe()?;
+        let beside = || own.with_file_name("broker");
+        let broker = arguments.broker.clone().unwrap_or_else(beside);
+        return Ok(Measure {
+            systems: compare::systems(folder, &broker, &own),
+            time: Duration::from_secs_f64(arguments.seconds.unwrap_or(0.6)),
+            rounds: arguments.rounds.unwrap_or(compare::ROUNDS).max(compare::ROUNDS_MIN),
+            counts_calls: false,
+            highest_rate: None,
+        });
+    }
     let has_peers = arguments.peers || arguments.full || !arguments.only.is_empty();
     let peers = arguments.peers_dir.clone().unwrap_or_else(systems::peers_dir);
     let mut systems: Vec<SystemUnderTest> = systems::all(&Choice {

@@ -50,10 +50,7 @@ pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
     let own = env::current_exe()?;
     let broker = broker.map_or_else(|| own.with_file_name("broker"), Path::to_path_buf);
     let (broker, own) = (broker.display().to_string(), own.display().to_string());
-    let ours = |threads: &str| {
-        let words = [&broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
-        words.into_iter().chain(LIMITS).map(str::to_owned).collect()
-    };
+    let ours = |name: &str, threads: &str| ours(name, &broker, threads);
     let redis = |program: &str| {
         let words = [program, "--port", "{port}", "--save", "", "--appendonly", "no"];
         words.into_iter().chain(LIMITS).map(str::to_owned).collect::<Vec<_>>()
@@ -75,11 +72,11 @@ pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
             all.push(system("nats", words.map(str::to_owned).to_vec()));
         }
     }
-    all.push(system("ours", ours("1")));
+    all.push(ours("ours", "1"));
     if full {
-        all.push(system("ours-2-pinned", ours("2")));
+        all.push(ours("ours-2-pinned", "2"));
     }
-    all.push(SystemUnderTest { is_pinned: false, ..system("ours-2", ours("2")) });
+    all.push(SystemUnderTest { is_pinned: false, ..ours("ours-2", "2") });
     if tls {
         all.retain(|system| system.protocol == Protocol::Redis);
         let tls = Tls::new()?;
@@ -93,17 +90,25 @@ pub(crate) fn all(choice: &Choice<'_>) -> io::Result<Vec<SystemUnderTest>> {
         is_baseline: true,
         ..system("baseline", baseline.map(str::to_owned).to_vec())
     });
-    all.extend(hubs(&own, system("broker", ours("1"))));
+    all.extend(hubs(&own, ours("broker", "1")));
     Ok(all)
+}
+
+/// Returns our broker with this number of threads.
+pub(crate) fn ours(name: &str, broker: &str, threads: &str) -> SystemUnderTest {
+    let words = [broker, "--port", "{port}", "--io-threads", threads, "--loglevel", "nothing"];
+    system(name, words.into_iter().chain(LIMITS).map(str::to_owned).collect())
+}
+
+/// Returns a server of WebSocket clients.
+pub(crate) fn hub(name: &str, subprotocol: Subprotocol, words: &[&str]) -> SystemUnderTest {
+    let words = words.iter().copied().map(str::to_owned).collect();
+    SystemUnderTest { subprotocol: Some(subprotocol), ..system(name, words) }
 }
 
 /// Returns the servers of a hub, and those that are compared with them. Servers for Node.js are left
 /// out if Node.js or their packages are missing.
 fn hubs(own: &str, broker: SystemUnderTest) -> Vec<SystemUnderTest> {
-    let hub = |name, subprotocol, words: &[&str]| {
-        let words = words.iter().copied().map(str::to_owned).collect();
-        SystemUnderTest { subprotocol: Some(subprotocol), ..system(name, words) }
-    };
     let floor = |name, kind| {
         let words = [own, "--floor-port", "{port}", "--floor", kind];
         SystemUnderTest { is_baseline: true, ..hub(name, Subprotocol::Relay, &words) }

@@ -67,6 +67,21 @@ async fn an_outage_is_measured() {
     assert!(raw.contains("outage,ours,1,max,"), "{raw}");
 }
 
+#[tokio::test]
+async fn two_versions_are_compared_by_their_ratio() {
+    let programs = broker_bin().parent().expect("a folder").to_path_buf();
+    let mut command = Command::new(bench_bin());
+    command.arg("--broker").arg(broker_bin()).arg("--compare").arg(programs);
+    command.args(["--rounds", "6", "--seconds", "0.05"]);
+    command.args(["--scenario", "ping-pong", "--scenario", "hub-fan-100-1k"]);
+    let finished = Process::start(&mut command).finish(TIME_MAX).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    for scenario in ["ping-pong", "hub-fan-100-1k"] {
+        let has_ratio = |line: &str| line.starts_with(scenario) && line.contains(" ratio ");
+        assert!(finished.stdout.lines().any(has_ratio), "{}", finished.stdout);
+    }
+}
+
 /// The results of a measurement.
 struct Made(tempfile::TempDir);
 

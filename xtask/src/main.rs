@@ -17,6 +17,7 @@
 //! | `windows`      | builds the programs for Windows, and runs them by wine          |
 //! | `step`         | runs one program and reports its name, duration and failure     |
 
+mod bench;
 mod capacity;
 mod commands;
 mod deb;
@@ -60,6 +61,9 @@ enum Task {
     Peers,
     /// Measures our broker, other servers and a baseline in turn; `-- --help` lists the options
     Bench {
+        /// Measures this version beside another one, such as HEAD~1, and shows ratios with intervals
+        #[arg(long, value_name = "REV")]
+        compare: Option<String>,
         /// Options of the benchmark
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -179,7 +183,8 @@ fn main() -> ExitCode {
         Task::Test | Task::Ci => test(),
         Task::Setup => setup::run(),
         Task::Peers => peers::fetch(),
-        Task::Bench { arguments } => bench(&arguments),
+        Task::Bench { compare: Some(version), arguments } => bench::compare(&version, &arguments),
+        Task::Bench { compare: None, arguments } => bench::run(&arguments),
         Task::Instructions { accept } => setup::run().and_then(|()| match accept {
             true => instructions::accept(),
             false => instructions::check(),
@@ -315,21 +320,6 @@ fn beside_us(program: &str) -> Result<PathBuf, Failure> {
     let us =
         std::env::current_exe().map_err(|source| Failure::NotStarted { step: "tests", source })?;
     Ok(us.with_file_name(program))
-}
-
-/// Builds broker and benchmark in release mode and measures. Results go to `benches/results`.
-fn bench(arguments: &[String]) -> Result<(), Failure> {
-    setup::run()?;
-    peers::fetch_if_possible();
-    Step::cargo("release builds")
-        .args(["build", "--locked", "--release"])
-        .args(["-p", "broker", "-p", "benches"])
-        .run()?;
-    Step::cargo("measurement")
-        .args(["run", "--locked", "--release", "-p", "benches", "--"])
-        .args(["--results", "benches/results"])
-        .args(arguments)
-        .run()
 }
 
 fn soak(hours: f64, seed: u64) -> Result<(), Failure> {

@@ -1133,6 +1133,27 @@ pub(super) static FAILOVER: About = About {
 };
 
 #[rustfmt::skip]
+pub(super) static ASKING: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Sent by cluster clients after an -ASK redirect")), ("since", Text("3.0.0")), ("group", Text("cluster")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static READONLY: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Enables read queries for a connection to a cluster replica node")), ("since", Text("3.0.0")), ("group", Text("cluster")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
+pub(super) static READWRITE: About = About {
+    tips: &[],
+    key_specs: &[],
+    docs: &[("summary", Text("Disables read queries for a connection to a cluster replica node")), ("since", Text("3.0.0")), ("group", Text("cluster")), ("complexity", Text("O(1)"))],
+};
+
+#[rustfmt::skip]
 pub(super) static CLUSTER: About = About {
     tips: &[],
     key_specs: &[],

@@ -865,6 +865,21 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
         &about::FAILOVER,
         Run::Local(|s, _, r| server::failover(s, r)),
     ),
+    row("asking", 1, &[Fast], &about::ASKING, Run::Local(|_, _, _| server::cluster())),
+    row(
+        "readonly",
+        1,
+        &[Loading, Stale, Fast],
+        &about::READONLY,
+        Run::Local(|_, _, _| server::cluster()),
+    ),
+    row(
+        "readwrite",
+        1,
+        &[Loading, Stale, Fast],
+        &about::READWRITE,
+        Run::Local(|_, _, _| server::cluster()),
+    ),
     row("cluster", -2, &[], &about::CLUSTER, Run::Container),
     row(
         "cluster|addslots",
@@ -1284,7 +1299,7 @@ pub(crate) static SPECS: [Spec; COUNT] = numbered([
 ]);
 
 /// The number of rows.
-const COUNT: usize = 225;
+const COUNT: usize = 228;
 
 /// Sets the id of each row.
 const fn numbered(mut rows: [Spec; COUNT]) -> [Spec; COUNT] {
