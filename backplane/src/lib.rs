@@ -32,6 +32,34 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Testing an outage
+//!
+//! `broker::faults` (feature `faults` of the crate `broker`) is a network that fails on command. This test of
+//! an application loses its broker, and receives a message that was sent meanwhile:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use backplane::{Backplane, Invocation, State, Target};
+//! use broker::faults::{Fault, Relay};
+//! use broker::{Broker, Config, Port, Server};
+//!
+//! let config = Config { port: Port::Any, ..Config::default() };
+//! let server = Server::bind(Broker::new(), &config).await?;
+//! let relay = Relay::to(server.local_addr().expect("a TCP port")).await?;
+//! let url = format!("redis://{}", relay.address());
+//! let backplane = Backplane::builder("ChatApp").connect(url).await?;
+//! let mut ann = backplane.attach("ann's browser", None);
+//! let mut states = backplane.state_changes();
+//!
+//! relay.set(Fault::Closed);
+//! states.wait_for(|state| *state != State::Connected).await?;
+//! let sending = backplane.send(Target::all(), Invocation::new("news", ("while away",))?);
+//! relay.set(Fault::None);
+//! sending.await?;
+//! assert_eq!(ann.recv().await?.arguments().get(), r#"["while away"]"#);
+//! # Ok(()) }
+//! ```
+//!
 //! # Log events
 //!
 //! Events of `tracing` in the span `backplane`, which has the fields `app` (the name of the app and

@@ -50,6 +50,8 @@ mod commands;
 mod config;
 mod decode;
 mod descriptors;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod glob;
 mod ids;
 mod keyspace;

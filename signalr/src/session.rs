@@ -352,7 +352,6 @@ impl<I: Incoming, O: Outgoing + 'static> Session<I, O> {
         let Self { peer, mut reader, writing, listed, active } = *self;
         let conversation = reader.conversation().clone();
         let sequence = conversation.sequence.as_ref();
-        sequence.into_iter().for_each(|sequence| sequence.end());
         // The writer has panicked if there is no transport.
         let outgoing = writing.await.ok();
         let left_at = sequence.and_then(|sequence| sequence.take_left_at());

@@ -1,10 +1,11 @@
 //! The WebSockets transport: frames to the client, calls from it.
 //!
 //! The end of a WebSocket does not end the connection. A running method goes on, and its result is
-//! dropped. While a method runs, one more message of the client is read, so its end is noticed.
+//! dropped, as are those of the calls that were read behind it. While a method runs, messages of the client
+//! are read ahead up to the limit of one, so its end is noticed.
 
 use std::{
-    pin::pin,
+    collections::VecDeque,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -31,7 +32,7 @@ use super::{
     send::{self, Replied, Sender},
     transport::{Form, Transport},
 };
-use crate::hub::Hub;
+use crate::{hub::Hub, protocol::classic::CallError};
 
 /// Accepts a WebSocket for a client.
 pub(super) fn accept(
@@ -70,7 +71,12 @@ async fn serve(place: &Arc<Place>, socket: WebSocket, to_write: mpsc::Receiver<B
     let writing = async {
         select! {
             () = over.cancelled() => {}
-            () = write(to_write, &mut sink, write_timeout) => {}
+            written = write(to_write, &mut sink, write_timeout) => {
+                if written == Written::Failed {
+                    // The client is gone. What it has sent before is still read, up to its end.
+                    over.cancelled().await;
+                }
+            }
         }
         over.cancel();
         let code = match stopped.get() {
@@ -113,9 +119,10 @@ async fn read(
     stream: &mut SplitStream<WebSocket>,
     over: &CancellationToken,
 ) -> Stop {
-    let mut next = None;
+    let bytes_max = place.service.settings.message_bytes_max;
+    let mut ahead = Ahead::default();
     loop {
-        let text = match next.take() {
+        let text = match ahead.pop() {
             Some(text) => text,
             None => select! {
                 () = over.cancelled() => return Stop::Over,
@@ -125,22 +132,32 @@ async fn read(
                 },
             },
         };
-        let sender = Sender::Here(Arc::clone(place));
-        let calling = async {
-            let permit = Arc::clone(sender.calls()).acquire_owned().await.ok()?;
-            Some(send::call(sender, permit, text).await)
-        };
-        let mut calling = pin!(calling);
+        let mut calling = Box::pin(call(Arc::clone(place), text));
         let replied = loop {
-            select! {
+            let stop = select! {
                 biased;
                 replied = &mut calling => break replied,
-                () = over.cancelled() => return Stop::Over,
-                text = receive(stream), if next.is_none() => match text {
-                    Ok(text) => next = Some(text),
-                    Err(stop) => return stop,
+                () = over.cancelled() => Stop::Over,
+                text = receive(stream), if ahead.bytes < bytes_max => match text {
+                    Ok(text) => {
+                        ahead.push(text);
+                        continue;
+                    }
+                    Err(stop) => stop,
                 },
+            };
+            // A client that closes has sent these calls, so they run without it.
+            if stop != Stop::Closed {
+                ahead = Ahead::default();
             }
+            let place = Arc::clone(place);
+            tokio::spawn(async move {
+                let _ = calling.await;
+                while let Some(text) = ahead.pop() {
+                    let _ = call(Arc::clone(&place), text).await;
+                }
+            });
+            return stop;
         };
         match replied {
             Some(Ok(Replied { text, after })) => {
@@ -151,6 +168,32 @@ async fn read(
             None => return Stop::Over,
         }
     }
+}
+
+/// Calls that were read while another one runs.
+#[derive(Default)]
+struct Ahead {
+    texts: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Ahead {
+    fn push(&mut self, text: String) {
+        self.bytes += text.len();
+        self.texts.push_back(text);
+    }
+
+    fn pop(&mut self) -> Option<String> {
+        let text = self.texts.pop_front()?;
+        self.bytes -= text.len();
+        Some(text)
+    }
+}
+
+/// Runs a call after those before it. Returns `None` if the connection has ended.
+async fn call(place: Arc<Place>, text: String) -> Option<Result<Replied, CallError>> {
+    let permit = Arc::clone(&place.calls).acquire_owned().await.ok()?;
+    Some(send::call(Sender::Here(place), permit, text).await)
 }
 
 /// Waits for the next call. Cancel safe.
@@ -184,19 +227,30 @@ fn failure_of(error: axum::Error) -> Stop {
     }
 }
 
+/// Why no further frames are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// The connection has ended the transport, or the client does not read.
+    Over,
+    /// The client does not receive any more.
+    Failed,
+}
+
 /// Writes frames until the connection ends the transport, or the client does not read.
 async fn write(
     mut to_write: mpsc::Receiver<Bytes>,
     sink: &mut SplitSink<WebSocket, Message>,
     write_timeout: Duration,
-) {
+) -> Written {
     while let Some(frame) = to_write.recv().await {
         let text = Utf8Bytes::try_from(frame).expect("JSON is UTF-8");
-        let sent = time::timeout(write_timeout, sink.send(Message::Text(text))).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            return;
+        match time::timeout(write_timeout, sink.send(Message::Text(text))).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Written::Failed,
+            Err(_) => return Written::Over,
         }
     }
+    Written::Over
 }
 
 /// Buffer of an idle WebSocket.

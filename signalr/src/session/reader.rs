@@ -7,6 +7,7 @@
 
 use std::{
     borrow::Cow,
+    collections::VecDeque,
     convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
@@ -49,6 +50,8 @@ pub(super) struct Reader<I> {
     calls: Calls,
     /// In a box, since mostly there is none.
     waiting: Option<Box<Waiting>>,
+    /// Messages of a stateful client behind that one, without its confirmations. In a box as well.
+    behind: Option<Box<Behind>>,
     /// Whether the hook for a renewed user is due.
     owes_refreshed: bool,
     has_pinged: bool,
@@ -78,6 +81,26 @@ struct Waiting {
     room: Room,
 }
 
+/// Messages that were taken from their frames to find confirmations among them.
+#[derive(Default)]
+struct Behind {
+    messages: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Behind {
+    fn push(&mut self, message: Bytes) {
+        self.bytes += message.len();
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.len();
+        Some(message)
+    }
+}
+
 /// What a message waits for.
 enum Room {
     /// The end of a running call.
@@ -102,6 +125,7 @@ impl<I: Incoming> Reader<I> {
             frames,
             incoming,
             waiting: None,
+            behind: None,
             owes_refreshed: false,
             has_pinged: false,
             heard: Instant::now(),
@@ -156,6 +180,9 @@ impl<I: Incoming> Reader<I> {
             return disconnect;
         }
         self.entry.end();
+        if let Some(sequence) = &self.conversation.sequence {
+            sequence.end();
+        }
         // In a box, since an idle session has not come to its end.
         Box::pin(async {
             self.calls.end().await;
@@ -210,9 +237,10 @@ impl<I: Incoming> Reader<I> {
 
     /// Waits for the next event.
     async fn event(&mut self) -> Event {
-        let Self { conversation, frames, incoming, calls, waiting, .. } = self;
+        let Self { conversation, frames, incoming, calls, waiting, behind, .. } = self;
         let options = conversation.hub.options();
-        let reads = waiting.is_none() || frames.len() < options.message_bytes_max;
+        let unhandled = frames.len() + behind.as_ref().map_or(0, |behind| behind.bytes);
+        let reads = waiting.is_none() || unhandled < options.message_bytes_max;
         // Some clients send no pings. While a message waits, pings behind it wait as well.
         let timeout = match &self.leaving {
             Some(leaving) => Some(leaving.until),
@@ -288,6 +316,7 @@ impl<I: Incoming> Reader<I> {
     /// Forgets messages that are not handled. The client repeats them on its next transport.
     fn forget_unhandled(&mut self) {
         self.frames = Frames::new(self.conversation.hub.options().message_bytes_max);
+        self.behind = None;
     }
 
     /// Several servers may ask. Too many of them are told at once that the session stays.
@@ -307,10 +336,10 @@ impl<I: Incoming> Reader<I> {
             let (message, is_new) = match self.waiting.take() {
                 Some(waiting) if matches!(waiting.room, Room::Call) && !self.calls.has_room() => {
                     self.waiting = Some(waiting);
-                    return Ok(());
+                    return self.take_confirmations();
                 }
                 Some(waiting) => (waiting.message, false),
-                None => match self.frames.next(self.conversation.encoding)? {
+                None => match self.next_message()? {
                     Some(message) => (message, true),
                     None => return Ok(()),
                 },
@@ -320,9 +349,32 @@ impl<I: Incoming> Reader<I> {
             }
             if let Some(room) = self.handle(&message, is_new)? {
                 self.waiting = Some(Box::new(Waiting { message, room }));
-                return Ok(());
+                return self.take_confirmations();
             }
         }
+    }
+
+    fn next_message(&mut self) -> Result<Option<Bytes>, Disconnect> {
+        if let Some(message) = self.behind.as_mut().and_then(|behind| behind.pop()) {
+            return Ok(Some(message));
+        }
+        self.behind = None;
+        Ok(self.frames.next(self.conversation.encoding)?)
+    }
+
+    /// Handles the confirmations behind a message that waits: it may wait for results that the client has
+    /// to confirm.
+    fn take_confirmations(&mut self) -> Result<(), Disconnect> {
+        let Some(sequence) = &self.conversation.sequence else { return Ok(()) };
+        let encoding = self.conversation.encoding;
+        while let Some(message) = self.frames.next(encoding)? {
+            match encoding.parse(&message) {
+                Ok(confirmation @ ClientMessage::Ack(_)) => _ = sequence.admit(&confirmation)?,
+                // An error is one when its message is due.
+                _ => self.behind.get_or_insert_default().push(message),
+            }
+        }
+        Ok(())
     }
 
     /// Handles a message, or returns what it must wait for.

@@ -32,6 +32,8 @@ struct State {
     /// Messages that the client has not confirmed, from number `confirmed` + 1.
     unconfirmed: VecDeque<Bytes>,
     unconfirmed_bytes: usize,
+    /// The time of the last confirmation, or of the first message that has to wait.
+    full_since: Option<Instant>,
     /// Number of messages that the client has confirmed.
     confirmed: u64,
     /// Number of messages that the session has handled.
@@ -71,8 +73,10 @@ impl Sequence {
     /// its first one.
     pub(super) fn of(numbers: Numbers, bytes_max: usize) -> Self {
         let Numbers { confirmed, unconfirmed, handled } = numbers;
+        let unconfirmed_bytes = unconfirmed.iter().map(Bytes::len).sum();
         let state = State {
-            unconfirmed_bytes: unconfirmed.iter().map(Bytes::len).sum(),
+            unconfirmed_bytes,
+            full_since: (unconfirmed_bytes >= bytes_max).then(Instant::now),
             unconfirmed: unconfirmed.into(),
             confirmed,
             handled,
@@ -137,12 +141,21 @@ impl Sequence {
         let mut state = self.state.lock();
         state.unconfirmed_bytes += message.len();
         state.unconfirmed.push_back(message);
+        if state.full_since.is_none() && state.unconfirmed_bytes >= self.bytes_max {
+            state.full_since = Some(Instant::now());
+        }
     }
 
     /// Returns whether another message may be sent before the client confirms some.
     pub(super) fn has_room(&self) -> bool {
         let state = self.state.lock();
         state.unconfirmed_bytes < self.bytes_max || state.is_leaving || state.is_over
+    }
+
+    /// Returns the time since which the client must confirm messages before another one is sent, and has
+    /// confirmed none.
+    pub(super) fn full_since(&self) -> Option<Instant> {
+        self.state.lock().full_since
     }
 
     /// Returns the number of the first message to send again, and all of them.
@@ -182,7 +195,10 @@ impl Sequence {
         let mut state = self.state.lock();
         let is_handled = match message {
             ClientMessage::Ack(number) => {
-                state.confirm_up_to(*number);
+                if state.confirm_up_to(*number) {
+                    let is_full = state.unconfirmed_bytes >= self.bytes_max;
+                    state.full_since = is_full.then(Instant::now);
+                }
                 false
             }
             ClientMessage::Sequence(number) => {
@@ -214,7 +230,9 @@ impl Sequence {
 }
 
 impl State {
-    fn confirm_up_to(&mut self, number: u64) {
+    /// Returns whether the client has confirmed something new.
+    fn confirm_up_to(&mut self, number: u64) -> bool {
+        let before = self.confirmed;
         while self.confirmed < number
             && let Some(message) = self.unconfirmed.pop_front()
         {
@@ -224,6 +242,7 @@ impl State {
         if self.unconfirmed.is_empty() {
             mem::take(&mut self.unconfirmed);
         }
+        self.confirmed > before
     }
 }
 

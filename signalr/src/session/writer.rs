@@ -472,7 +472,7 @@ impl<O: Outgoing> Writer<O> {
 
     /// Returns the time at which something is due next.
     fn next_alarm(&self) -> Instant {
-        [self.ping_at(), self.result_at(), self.confirmation_at()]
+        [self.ping_at(), self.result_at(), self.confirmation_at(), self.unconfirmed_until()]
             .into_iter()
             .flatten()
             .min()
@@ -480,6 +480,10 @@ impl<O: Outgoing> Writer<O> {
     }
 
     fn overdue(&mut self, now: Instant) -> Option<Next> {
+        if self.unconfirmed_until().is_some_and(|at| at <= now) {
+            self.end = Some(Box::new(Disconnect::SlowConnection));
+            return Some(Next::Nothing);
+        }
         if self.confirmation_at().is_some_and(|at| at <= now) {
             let number = self.sequence.as_ref()?.confirm();
             return Some(Next::Plain(self.encoding.ack(number)));
@@ -494,6 +498,13 @@ impl<O: Outgoing> Writer<O> {
             return self.due();
         }
         None
+    }
+
+    /// Returns the time until which the client has to confirm messages. A client that only sends pings
+    /// would keep its session for ever.
+    fn unconfirmed_until(&self) -> Option<Instant> {
+        let since = self.sequence.as_ref()?.full_since()?;
+        Some(since + self.hub.options().client_timeout)
     }
 
     fn ping_at(&self) -> Option<Instant> {

@@ -1,5 +1,6 @@
 //! A server in memory, and its clients: requests by hand, and WebSockets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use signalr::{Caller, Cancelled, Classic, Hub, Options};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{self, Instant},
 };
 use tokio_tungstenite::{
@@ -25,6 +26,8 @@ pub(crate) struct TestServer {
     pub(crate) hub: Hub,
     pub(crate) broker: Broker,
     pub(crate) backplane: Backplane,
+    /// Ends the method `AfterSignal`.
+    pub(crate) signal: Arc<Notify>,
     dial: mpsc::UnboundedSender<DuplexStream>,
     events: mpsc::UnboundedReceiver<String>,
 }
@@ -63,7 +66,16 @@ impl TestServer {
         let builder = Backplane::builder("ChatApp").server_channel(true);
         let backplane = builder.embedded(broker).unwrap();
         let (event, events) = mpsc::unbounded_channel();
-        let hub = build(chat(patient(Hub::new("ChatHub", backplane.clone())), event));
+        let signal = Arc::new(Notify::new());
+        let of_method = signal.clone();
+        let hub = Hub::new("ChatHub", backplane.clone()).method("AfterSignal", move |(): ()| {
+            let signal = of_method.clone();
+            async move {
+                signal.notified().await;
+                Ok(())
+            }
+        });
+        let hub = build(chat(patient(hub), event));
         let other = patient(Hub::new("OtherHub", backplane.clone())).method(
             "Ping",
             |caller: Caller, ()| async move {
@@ -75,7 +87,7 @@ impl TestServer {
         let (dial, calls) = mpsc::unbounded_channel();
         let app = classic.mount(Router::new(), "/signalr");
         tokio::spawn(axum::serve(Pipes(calls), app).into_future());
-        Self { hub, broker: broker.clone(), backplane, dial, events }
+        Self { hub, broker: broker.clone(), backplane, signal, dial, events }
     }
 
     pub(crate) fn with_hooks(build: impl FnOnce(Hub) -> Hub) -> Self {
@@ -362,6 +374,12 @@ impl Socket {
             Some(Ok(Message::Close(_)) | Err(_)) | None => None,
             other => panic!("expected a text, found {other:?}"),
         }
+    }
+
+    /// Waits for the reply to a ping.
+    pub(crate) async fn is_alive(&mut self) {
+        within(self.socket.send(Message::Ping("x".into()))).await.unwrap();
+        while !matches!(within(self.socket.next()).await, Some(Ok(Message::Pong(_)))) {}
     }
 
     /// Sends a close frame or another one, and returns the code of the close frame that follows.

@@ -203,3 +203,43 @@ async fn a_close_frame_is_answered_and_names_the_fault_of_the_client() {
         assert_eq!(socket.closed_by(sent).await, Some(code));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_were_sent_run_although_the_client_is_gone() {
+    for is_closed in [true, false] {
+        let server = TestServer::start();
+        let (client, mut socket) = server.connect().await;
+        let (_other, mut other) = server.connect().await;
+        // The methods of a client run one at a time.
+        let waiting = client.send(r#"{"H":"chathub","M":"AfterSignal","A":[],"I":1}"#);
+        let calling = async {
+            for number in 0..10 {
+                socket
+                    .send(json!({"H": "chathub", "M": "Send", "A": ["ann", number.to_string()]}))
+                    .await;
+            }
+            match is_closed {
+                true => drop(socket.closed_by(Message::Close(None)).await),
+                false => drop(socket),
+            }
+            server.signal.notify_one();
+            for number in 0..10 {
+                assert_eq!(other.receive().await["M"][0]["A"], json!(["ann", number.to_string()]));
+            }
+        };
+        tokio::join!(waiting, calling);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_and_a_close_are_answered_while_a_method_runs() {
+    let server = TestServer::start();
+    let (_client, mut socket) = server.connect().await;
+    socket.send(json!({"H": "chathub", "M": "Endless", "A": [], "I": 0})).await;
+    assert_eq!(socket.receive().await["M"][0]["M"], "begin");
+    for number in 0..5 {
+        socket.send(json!({"H": "chathub", "M": "Add", "A": [1, 2], "I": number})).await;
+    }
+    socket.is_alive().await;
+    assert_eq!(socket.closed_by(Message::Close(None)).await, None);
+}

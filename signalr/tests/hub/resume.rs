@@ -171,6 +171,63 @@ async fn a_client_that_confirms_nothing_ends_as_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_confirmation_behind_calls_makes_room_for_their_results() {
+    let mut options = Options::default();
+    options.resume_bytes_max = 1_000;
+    let server = TestServer::start(|hub| methods(hub).with_options(options));
+    let (mut client, _) = start(&server).await;
+    for _ in 0..2 {
+        server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
+        assert_eq!(client.receive().await["target"], "news");
+    }
+    // More than may wait for their results.
+    for _ in 0..200 {
+        client.send(call("Count")).await;
+    }
+    client.send(json!({"type": 8, "sequenceId": 2})).await;
+    for count in 1..=200 {
+        assert_eq!(client.receive_past_pings().await["result"], count);
+        client.send(json!({"type": 8, "sequenceId": 2 + count})).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_room_for_their_results_keep_no_session() {
+    for (calls, bytes, is_closed) in [(50, 0, true), (150, 1_000, true), (150, 1_000, false)] {
+        let (sender, mut left) = mpsc::unbounded_channel();
+        let mut options = Options::default();
+        options.resume_bytes_max = 1_000;
+        let client_timeout = options.client_timeout;
+        let server = TestServer::start(|hub| {
+            methods(hub).with_options(options).on_disconnected(move |_: Caller| {
+                sender.send(()).unwrap();
+                async {}
+            })
+        });
+        let (mut client, _) = start(&server).await;
+        for _ in 0..2 {
+            server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
+            assert_eq!(client.receive().await["target"], "news");
+        }
+        let mut all = String::new();
+        for _ in 0..calls {
+            let call = json!({"type": 1, "invocationId": "7", "target": "Count",
+                "arguments": [], "more": "x".repeat(bytes)});
+            all.push_str(&format!("{call}\u{1e}"));
+        }
+        client.send_frame(Message::text(all)).await;
+        if is_closed {
+            client.send(json!({"type": 7})).await;
+        }
+        drop(client);
+        let (waited, _) = duration(left.recv()).await;
+        // Of many calls some are not read, so neither is the end of the client.
+        let wait_max = if calls == 50 { 0 } else { client_timeout.as_secs() };
+        assert!(waited.as_secs() <= wait_max, "{calls} {is_closed}: {waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_confirms_nothing_and_falls_behind_is_closed() {
     let (sender, mut left) = mpsc::unbounded_channel();
     let mut options = Options::default();
