@@ -72,6 +72,8 @@ complete -c broker -l slave-announce-port -x -d 'The port that belongs to replic
 complete -c broker -l replica-announced -x -a 'yes no' -d 'Whether Sentinel shows the replica to its clients'
 complete -c broker -l replica-read-only -x -a 'yes no' -d 'Refuses changes of keys by the clients of a replica'
 complete -c broker -l slave-read-only -x -a 'yes no' -d 'Refuses changes of keys by the clients of a replica'
+complete -c broker -l replica-ignore-maxmemory -x -a 'yes no' -d 'Takes a copy of the master\'s keys of any size'
+complete -c broker -l slave-ignore-maxmemory -x -a 'yes no' -d 'Takes a copy of the master\'s keys of any size'
 complete -c broker -l replica-serve-stale-data -x -a 'yes no' -d 'Serves the keys of a replica that has lost its master'
 complete -c broker -l slave-serve-stale-data -x -a 'yes no' -d 'Serves the keys of a replica that has lost its master'
 complete -c broker -l repl-timeout -x -d 'A master that sends nothing for this time is taken for lost, as is a replica that acknowledges nothing'

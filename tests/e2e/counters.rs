@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use harness::{Client, Process, Server, Value};
-use harness::{DEADLINE, broker_bin, free_port, null, ok, request, simple, within};
+use harness::{DEADLINE, broker_bin, eventually, free_port, null, ok, request, simple, within};
 
 use super::server;
 
@@ -302,4 +302,53 @@ async fn save_and_bgsave_write_the_file() {
 
 fn path_text(path: &std::path::Path) -> String {
     path.to_str().expect("temporary directories have plain names").to_owned()
+}
+
+/// Somebody removes the file, or its folder.
+#[tokio::test]
+#[cfg(unix)]
+async fn a_file_that_is_removed_is_written_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = dir.path().join("data");
+    let path = folder.join("counters");
+    std::fs::create_dir(&folder).expect("a folder");
+    let mut server = server(&["--counters-file", &path.display().to_string()]).await;
+    let mut client = server.client().await;
+    assert_eq!(client.command(&["SET", "a", "5"]).await, ok());
+    std::fs::rename(&path, folder.join("old")).expect("it is there");
+    assert_eq!(client.command(&["INCR", "a"]).await.integer(), 6);
+    eventually(async || path.exists()).await;
+    assert_eq!(client.command(&["SAVE"]).await, ok());
+    std::fs::remove_dir_all(&folder).expect("it is there");
+    for command in [&["SAVE"][..], &["SHUTDOWN"], &["SHUTDOWN", "SAVE"]] {
+        assert!(client.command(command).await.is_error(), "{command:?}");
+    }
+    std::fs::create_dir(&folder).expect("a folder");
+    eventually(async || path.exists()).await;
+    server.restart().await;
+    let kept = server.client().await.command(&["GET", "a"]).await;
+    assert!(kept.text().parse::<i64>().expect("a number") >= 6, "{kept:?}");
+}
+
+/// Another server takes the place of a removed file before this one notices: one of them must give up.
+#[tokio::test]
+#[cfg(unix)]
+async fn two_servers_never_share_a_file() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("counters");
+    let file = ["--counters-file", &path.display().to_string()];
+    let first = server(&file).await;
+    let mut client = first.client().await;
+    first.pause();
+    std::fs::remove_file(&path).expect("it is there");
+    let other = server(&file).await;
+    first.resume();
+    let mut there = other.client().await;
+    eventually(async || client.command(&["SET", "one", "1"]).await.is_error()).await;
+    assert_eq!(there.command(&["SET", "two", "2"]).await, ok());
+    assert_eq!(there.command(&["SAVE"]).await, ok());
+    let text = std::fs::read_to_string(&path).expect("the file");
+    assert!(text.contains("\"two\""), "{text}");
+    drop(first);
+    assert_eq!(std::fs::read_to_string(&path).expect("the file"), text);
 }

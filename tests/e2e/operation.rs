@@ -130,6 +130,39 @@ async fn config_rewrite_keeps_included_files_and_overrides_them() {
     assert!(client.command(&["INFO", "replication"]).await.text().contains("role:master"));
 }
 
+/// The last line of a setting counts, and those of an included file come after the rewritten ones.
+#[tokio::test]
+async fn config_rewrite_overrides_passwords_and_lists_of_included_files() {
+    for password in ["z", ""] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let (path, included) = (dir.path().join("broker.conf"), dir.path().join("more.conf"));
+        let more = "requirepass y\npubsub-slow-policy a* conflate\n";
+        std::fs::write(&included, more).expect("a file");
+        let own = "requirepass x\npubsub-slow-policy b* conflate\n";
+        let text = format!("{own}include {}\n", included.display());
+        std::fs::write(&path, &text).expect("a file");
+        let file = path.display().to_string();
+        let first = server(&[&file]).await;
+        let mut client = first.client().await;
+        assert_eq!(client.command(&["AUTH", "y"]).await, ok());
+        let policies = client.command(&["CONFIG", "GET", "pubsub-slow-policy"]).await;
+        assert_eq!(client.command(&["CONFIG", "SET", "requirepass", password]).await, ok());
+        for _ in 0..2 {
+            assert_eq!(client.command(&["CONFIG", "REWRITE"]).await, ok());
+        }
+        drop(first);
+
+        let second = server(&[&file]).await;
+        let mut client = second.client().await;
+        if !password.is_empty() {
+            assert!(client.command(&["AUTH", "y"]).await.is_error());
+            assert_eq!(client.command(&["AUTH", password]).await, ok());
+        }
+        let found = client.command(&["CONFIG", "GET", "pubsub-slow-policy"]).await;
+        assert_eq!(found, policies);
+    }
+}
+
 #[tokio::test]
 #[cfg(unix)]
 async fn without_descriptors_clients_are_refused_and_not_left_waiting() {

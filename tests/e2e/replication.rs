@@ -684,7 +684,7 @@ async fn a_master_that_sends_anything_is_left() {
     }
 }
 
-/// A replica keeps the copy in memory, so `maxmemory` limits it.
+/// A replica keeps the copy in memory, so `maxmemory` can limit it.
 #[tokio::test]
 async fn a_copy_larger_than_maxmemory_is_refused() {
     let start = "+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC a 1\r\n";
@@ -692,7 +692,8 @@ async fn a_copy_larger_than_maxmemory_is_refused() {
     let marked = format!("{start}$EOF:{}\r\n{}", "a".repeat(40), "x".repeat(11 << 20));
     for answer in [announced, marked] {
         let of = format!("127.0.0.1 {}", short_master(answer.leak().as_bytes()));
-        let replica = Server::ours(&["--maxmemory", "10mb", "--replicaof", &of]).await;
+        let limit = ["--maxmemory", "10mb", "--replica-ignore-maxmemory", "no"];
+        let replica = Server::ours(&[&limit[..], &["--replicaof", &of]].concat()).await;
         let reason = "the copy of the master's keys is larger than maxmemory, 10485760 bytes";
         eventually_within(SLOW_DEADLINE, async || replica.stdout().contains(reason)).await;
     }

@@ -182,12 +182,16 @@ fn loaded(text: &[u8]) -> io::Result<ConfigFile> {
 fn override_includes(text: &mut Vec<u8>, config: &Config, password: Password) -> io::Result<()> {
     let differs = |read: &Config| {
         let shown = directive::all().filter(|each| each.is_shown && !each.is_older_name());
-        let shown = shown.filter(|each| !password.hides(each) && !is_password(each));
+        let shown = shown.filter(|each| !password.hides(each));
         shown.filter(|each| each.show(config) != each.show(read)).collect::<Vec<_>>()
     };
-    for directive in differs(&loaded(text)?.config) {
-        let lines = directive.lines(config);
-        lines.iter().for_each(|line| text.extend_from_slice(format!("{line}\n").as_bytes()));
+    for resets in [false, true] {
+        for directive in differs(&loaded(text)?.config) {
+            // The lines of some settings add up.
+            let reset = resets.then(|| format!("{} \"\"", directive.name));
+            let lines = reset.into_iter().chain(directive.lines(config));
+            lines.for_each(|line| text.extend_from_slice(format!("{line}\n").as_bytes()));
+        }
     }
     match differs(&loaded(text)?.config).first() {
         None => Ok(()),

@@ -96,6 +96,8 @@ pub(crate) fn shutdown(session: &Session, request: Request<'_>, context: &mut Co
     }
 }
 
+const ERRORS: &[u8] = b"ERR Errors trying to SHUTDOWN. Check logs.";
+
 /// What `SHUTDOWN` asks for.
 enum Shutdown {
     Now,
@@ -127,11 +129,17 @@ fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<Shutdown,
     if has(b"abort") {
         return Ok(Shutdown::Abort);
     }
-    if has(b"save") && !has(b"force") && !session.server.broker.keeps_counters() {
+    let broker = &session.server.broker;
+    let is_busy = broker.running_script().is_some_and(|run| run.is_late());
+    let saves = !has(b"nosave") && !has(b"force") && !is_busy;
+    if has(b"save") && saves && !broker.keeps_counters() {
         error!("cannot exit after SHUTDOWN SAVE: without counters-file nothing can be saved");
-        return Err(b"ERR Errors trying to SHUTDOWN. Check logs.".to_vec());
+        return Err(ERRORS.to_vec());
     }
-    let is_busy = session.server.broker.running_script().is_some_and(|run| run.is_late());
+    if let Err(error) = if saves { broker.save_counters() } else { Ok(()) } {
+        error!(%error, "cannot save the counters file, so the server stays");
+        return Err(ERRORS.to_vec());
+    }
     match drain {
         _ if is_busy && !has(b"nosave") => Err(BUSY.to_vec()),
         Some(time) if !has(b"now") => Ok(Shutdown::Drain(time)),

@@ -37,6 +37,8 @@ pub struct ReplicationSettings {
     pub is_announced: bool,
     /// Whether a replica refuses changes of keys by its clients.
     pub is_read_only: bool,
+    /// Takes a copy of the master's keys that is larger than `maxmemory`.
+    pub ignores_maxmemory: bool,
     /// Whether a replica without its master serves the keys that it has.
     pub serves_stale_data: bool,
     /// A master refuses changes with fewer replicas than this that have acknowledged within `lag_max`.
@@ -65,6 +67,7 @@ impl Default for ReplicationSettings {
             announced_port: 0,
             is_announced: true,
             is_read_only: true,
+            ignores_maxmemory: true,
             serves_stale_data: true,
             good_replicas_min: 0,
             lag_max: Duration::from_secs(10),

@@ -37,6 +37,8 @@ pub(crate) struct CountersFile {
     /// Held during a rewrite.
     rewriting: Mutex<()>,
     has_failed: AtomicBool,
+    /// Whether another server has put its file in this place. It keeps the place.
+    has_lost_place: AtomicBool,
 }
 
 /// The open file.
@@ -104,6 +106,7 @@ impl CountersFile {
             open: Mutex::new(open),
             rewriting: Mutex::default(),
             has_failed: AtomicBool::new(false),
+            has_lost_place: AtomicBool::new(false),
         };
         Ok((file, counters))
     }
@@ -144,7 +147,10 @@ impl CountersFile {
         #[cfg(windows)]
         open.come_back(&self.path);
         let path = self.path.display();
-        let written = open.write();
+        let written = match self.has_lost_place.load(Ordering::Acquire) {
+            true => Err(io::Error::other("another server has replaced it")),
+            false => open.write(),
+        };
         match &written {
             Ok(()) => {
                 if self.has_failed.swap(false, Ordering::Release) {
@@ -213,6 +219,9 @@ impl CountersFile {
 
     /// Writes all records queued before the call and returns when the disk has them.
     pub(crate) fn save(&self) -> io::Result<()> {
+        if self.is_gone() {
+            return Err(io::Error::other("the file is gone; it is written again within a second"));
+        }
         let file = {
             let mut open = self.open.lock();
             self.write(&mut open);
@@ -222,6 +231,25 @@ impl CountersFile {
             open.file.try_clone()?
         };
         file.sync_data()
+    }
+
+    /// Returns whether somebody has removed the file or put another one in its place.
+    pub(crate) fn is_gone(&self) -> bool {
+        !is_at(&self.open.lock().file, &self.path).unwrap_or(false)
+    }
+
+    /// Returns whether the place of a file that is gone may be used again. If another server has it, changes
+    /// are refused from then on: either server would take back numbers of the other one.
+    pub(crate) fn may_come_back(&self) -> bool {
+        let held = File::open(&self.path).and_then(|file| lock(&file));
+        if held.is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+            && !self.has_lost_place.swap(true, Ordering::AcqRel)
+        {
+            let path = self.path.display();
+            error!(%path, "another server has replaced the counters file: changes are refused");
+            self.has_failed.store(true, Ordering::Release);
+        }
+        !self.has_lost_place.load(Ordering::Acquire)
     }
 
     /// Returns whether the file is due for a rewrite.

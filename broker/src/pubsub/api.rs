@@ -217,10 +217,14 @@ impl Broker {
     /// Syncs the counters file to the disk, and rewrites it when it has grown.
     pub(crate) fn tend_counters(&self) {
         let Some(file) = self.shared.counters.get() else { return };
+        let is_gone = file.is_gone();
+        if is_gone && !file.may_come_back() {
+            return;
+        }
         file.write_again();
         file.sync();
         // A script holds the order, possibly for long.
-        if file.is_overgrown() && self.shared.barrier.running().is_none() {
+        if (is_gone || file.is_overgrown()) && self.shared.barrier.running().is_none() {
             // Queued first and written afterwards: no thread waits for the order with the file.
             self.with_order(|order, _| order.keyspace().queue_counters());
             file.write_queued();
@@ -235,7 +239,9 @@ impl Broker {
         if self.shared.barrier.running().is_some() {
             return;
         }
-        if let Some(file) = self.shared.counters.get() {
+        if let Some(file) =
+            self.shared.counters.get().filter(|file| !file.is_gone() || file.may_come_back())
+        {
             self.with_order(|order, _| order.keyspace().queue_exact_counters());
             file.write_queued();
             file.rewrite();

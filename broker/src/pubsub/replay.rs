@@ -171,6 +171,11 @@ impl Kept {
     }
 
     fn add(&mut self, name: &[u8], payload: Bytes, at: Duration) {
+        // No message would stay beside such a name. A position before this message is of an older epoch.
+        if name.len() > self.rule.bytes_max {
+            self.unused = Epoch::random();
+            return;
+        }
         let name = self.use_channel(name);
         let stored = Stored { number: self.last_number, payload, at };
         self.bytes += stored.bytes();
@@ -406,10 +411,12 @@ mod tests {
         assert_eq!(kept.name_bytes, kept.channels.keys().map(|name| name.len()).sum::<usize>());
         assert_eq!(kept.message_count, kept.channels.len());
 
-        // A name alone beyond the limit is kept for its offset, without messages.
+        // A name alone beyond the limit displaces no others, and its message is a gap.
+        let (channels, unused) = (kept.channels.len(), kept.unused);
         add(&mut replay, &format!("app:{}", "x".repeat(200_000)), "x");
         let kept = &replay.rules[0];
-        assert_eq!((kept.channels.len(), kept.message_count), (1, 0));
+        assert_eq!((kept.channels.len(), kept.message_count), (channels, channels));
+        assert_ne!(kept.unused, unused);
     }
 
     #[test]

@@ -100,6 +100,14 @@ pub(crate) struct Admission {
     in_transit: Option<u64>,
 }
 
+/// Why there is no place for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    Full,
+    /// Many clients are giving up their places.
+    Ending,
+}
+
 /// A listener in its worker's runtime.
 enum Listening {
     Tcp(TcpListener),
@@ -126,7 +134,8 @@ pub(crate) async fn accept(worker: Rc<Worker>, listener: Listener, workers: Arc<
         match listener.accept().await {
             Ok((stream, peer, local)) => {
                 pause = PAUSES.0;
-                if let Err(error) = admit(&worker, stream, peer, local, &workers) {
+                let place = place(&worker, &workers).await;
+                if let Err(error) = admit(&worker, stream, (peer, local), &workers, place) {
                     debug!(%error, "client disconnected before it was served");
                 }
             }
@@ -286,18 +295,36 @@ impl Socket {
     }
 }
 
-/// Passes a connection to the least busy worker, unless it must be refused.
+/// Takes a place on the least busy worker. Further clients stay in the backlog while many others are giving
+/// up their places.
+async fn place(worker: &Worker, workers: &[WorkerHandle]) -> Option<(usize, Admission)> {
+    /// The end of a task takes a moment.
+    const PAUSE: Duration = Duration::from_millis(1);
+    const PAUSES_MAX: usize = 1000;
+
+    for _ in 0..PAUSES_MAX {
+        let index = least_busy(workers);
+        let clients_max = worker.server.settings.get().maxclients;
+        match Admission::take(&worker.server, &workers[index], clients_max) {
+            Ok(admission) => return Some((index, admission)),
+            Err(NoPlace::Full) => return None,
+            Err(NoPlace::Ending) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+    None
+}
+
+/// Passes a connection to its worker, unless it must be refused.
 fn admit(
     worker: &Rc<Worker>,
     stream: Stream,
-    peer: Address,
-    local: Address,
+    (peer, local): (Address, Address),
     workers: &[WorkerHandle],
+    place: Option<(usize, Admission)>,
 ) -> io::Result<()> {
     let server = &worker.server;
     let config = server.settings.get();
-    let index = least_busy(workers);
-    let Some(mut admission) = Admission::take(server, &workers[index], config.maxclients) else {
+    let Some((index, mut admission)) = place else {
         return refuse(worker, &stream, TOO_MANY_CLIENTS);
     };
     // With TLS, the text follows the handshake.
@@ -334,23 +361,26 @@ fn admit(
 }
 
 impl Admission {
-    /// Takes a place; `None` if all are taken. If a password is required, the client that has waited
-    /// longest without a login gives its place to the new one.
+    /// Takes a place. If a password is required, the client that has waited longest without a login gives
+    /// its place to the new one.
     pub(crate) fn take(
         server: &Arc<ServerState>,
         worker: &WorkerHandle,
         clients_max: usize,
-    ) -> Option<Self> {
+    ) -> Result<Self, NoPlace> {
         /// Clients that give up their places keep their descriptors until their tasks have ended.
-        const ENDING_MAX: u64 = 32;
+        const ENDING_MAX: usize = 32;
 
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
-            if server.users.is_open() || clients.get() >= clients_max as u64 + ENDING_MAX {
-                return None;
+            if server.users.is_open() {
+                return Err(NoPlace::Full);
             }
             // A client that arrives between the two look-ups would be found by none of them.
             let mut in_transit = server.clients.in_transit.lock();
+            if server.clients.ending() >= ENDING_MAX {
+                return Err(NoPlace::Ending);
+            }
             let all = server.clients.all();
             let strangers = all.iter().filter(|info| info.is(Flag::Stranger));
             match strangers.min_by_key(|info| info.connected) {
@@ -360,12 +390,12 @@ impl Admission {
                 }
                 // A client on its way to another worker has not logged in either.
                 None if in_transit.give_up_oldest() => {}
-                None => return None,
+                None => return Err(NoPlace::Full),
             }
             clients.add(1);
         }
         let worker = worker.take_place();
-        Some(Self { server: server.clone(), worker, in_transit: None })
+        Ok(Self { server: server.clone(), worker, in_transit: None })
     }
 
     /// Notes that the connection is on its way to another worker.

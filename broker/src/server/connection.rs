@@ -513,7 +513,9 @@ impl Connection {
         let session = self.session.borrow();
         let (timeout, limit) = (context.config.timeout, session.unread_limit(&context.config));
         let is_idle = !timeout.is_zero() && self.info.idle(now) > timeout;
-        if is_idle && !self.info.is_blocked() && !self.listens() && session.master.is_none() {
+        // Those that only listen are not idle.
+        let listens = self.listens() || self.info.is(Flag::Monitor) || self.info.is(Flag::Replica);
+        if is_idle && !self.info.is_blocked() && !listens && session.master.is_none() {
             context.flush_queue().disconnect(&self.output, Disconnect::Idle);
         }
         let is_stuck = |since: Instant| now.saturating_duration_since(since) > DRAINING_TIME_MAX;

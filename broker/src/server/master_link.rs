@@ -104,8 +104,8 @@ impl Worker {
         match socket.ask_for_stream(known).await? {
             Answer::Full { stream, offset } => {
                 replication.set_phase(epoch, Phase::Sync);
-                // Without a limit, keys and their copy may take all memory, as in Redis.
-                let bytes_max = if config.maxmemory == 0 { usize::MAX } else { config.maxmemory };
+                let is_unlimited = config.maxmemory == 0 || settings.ignores_maxmemory;
+                let bytes_max = if is_unlimited { usize::MAX } else { config.maxmemory };
                 let copy = socket.read_copy(bytes_max).await?;
                 let bytes = copy.len();
                 let reading = self.take_over(copy, &stream, offset, asked, epoch);

@@ -525,6 +525,12 @@ impl ClientRegistry {
             .collect()
     }
 
+    /// Returns the number of clients that were asked to end and have not.
+    pub(crate) fn ending(&self) -> usize {
+        let clients = self.by_id.lock();
+        clients.values().filter(|info| info.is_asked(Signal::Close)).count()
+    }
+
     /// Returns all clients except those that are about to be closed, the oldest first.
     pub(crate) fn all(&self) -> Vec<Arc<ClientInfo>> {
         let clients = self.by_id.lock();

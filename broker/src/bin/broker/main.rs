@@ -375,6 +375,9 @@ struct Signals {
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     abort: tokio::signal::unix::Signal,
+    /// Writes beyond a limit of the system fail, in place of ending the process.
+    #[cfg(unix)]
+    _file_size: tokio::signal::unix::Signal,
     #[cfg(windows)]
     interrupt: tokio::signal::windows::CtrlC,
     #[cfg(windows)]
@@ -394,6 +397,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             abort: signal(SignalKind::from_raw(rustix::process::Signal::ABORT.as_raw()))?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 

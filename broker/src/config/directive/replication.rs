@@ -108,6 +108,20 @@ pub(super) const DIRECTIVES: &[Directive] = &[
         kind: IS_READ_ONLY,
     },
     Directive {
+        name: "replica-ignore-maxmemory",
+        change: Change::Free,
+        is_shown: true,
+        expects: "yes or no",
+        kind: IGNORES_MAXMEMORY,
+    },
+    Directive {
+        name: "slave-ignore-maxmemory",
+        change: Change::Free,
+        is_shown: true,
+        expects: "yes or no",
+        kind: IGNORES_MAXMEMORY,
+    },
+    Directive {
         name: "replica-serve-stale-data",
         change: Change::Free,
         is_shown: true,
@@ -261,6 +275,11 @@ const ANNOUNCED_PORT: Kind = Kind::Integer {
 const IS_ANNOUNCED: Kind = Kind::Flag {
     at: |config| &mut config.replication.is_announced,
     get: |config| config.replication.is_announced,
+};
+
+const IGNORES_MAXMEMORY: Kind = Kind::Flag {
+    at: |config| &mut config.replication.ignores_maxmemory,
+    get: |config| config.replication.ignores_maxmemory,
 };
 
 const IS_READ_ONLY: Kind = Kind::Flag {

@@ -203,11 +203,14 @@ async fn call(
     Caller { origin, access: known }: &Caller,
     (Words(words), memory): (Words, Memory),
 ) -> Result<(LocalClient, Value), Refusal> {
-    if access(&sources.server.settings.get()) != *known {
+    let config = sources.server.settings.get();
+    if access(&config) != *known {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, EXPECTED_TOKEN));
     }
+    let renamed = config.rename_command.iter().find(|(old, _)| old.eq_ignore_ascii_case("client"));
+    let name = renamed.map_or("client", |(_, new)| new);
     if let [client, reply, ..] = &words[..]
-        && client.eq_ignore_ascii_case(b"client")
+        && client.eq_ignore_ascii_case(name.as_bytes())
         && reply.eq_ignore_ascii_case(b"reply")
     {
         let reason = "each command over HTTP has a reply, so CLIENT REPLY changes nothing";
