@@ -91,6 +91,7 @@ pub(crate) fn execute(
         Ok(spec) => run(session, context, turn, spec, parsed.request),
         Err(error) => {
             reject(session, context, turn, parsed, error);
+            session.end_caching_after(parsed.found.command());
             Flow::Continue
         }
     };

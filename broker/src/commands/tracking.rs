@@ -74,9 +74,14 @@ impl Session {
     /// Ends the effect of `CLIENT CACHING` after the next command. `CLIENT` commands and queued
     /// commands do not end it.
     pub(crate) fn end_caching(&mut self, spec: &Spec) {
+        self.end_caching_after(Some(spec));
+    }
+
+    /// The same after any request; `None` has no command, or an unknown one.
+    pub(crate) fn end_caching_after(&mut self, spec: Option<&Spec>) {
         if let Some(tracking) = &mut self.tracking
             && self.transaction.is_none()
-            && !spec.name.starts_with("client")
+            && !spec.is_some_and(|spec| spec.name.starts_with("client|"))
         {
             tracking.caching = None;
         }

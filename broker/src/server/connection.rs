@@ -831,7 +831,8 @@ impl Connection {
         let ran = match decoder.decode(bytes, limits) {
             Ok(Decoded::Incomplete) => return Ran::Incomplete,
             Ok(Decoded::Nothing(used)) => {
-                // As in Redis, an empty request is one that `CLIENT REPLY SKIP` skips.
+                // As in Redis, an empty request is one for `CLIENT REPLY SKIP` and `CLIENT CACHING`.
+                session.end_caching_after(None);
                 session.end_request();
                 Ran::Done(used)
             }

@@ -61,7 +61,7 @@ Every directive of redis.conf is a flag as well, and a flag wins over the file:
   -h, --help       this text
   -v, --version    the version
 
-redis.conf.example explains each directive.";
+redis.conf.example and 'man relaybox.conf' explain each directive.";
 
 fn main() -> ExitCode {
     #[cfg(unix)]
