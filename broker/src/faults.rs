@@ -81,7 +81,8 @@ pub enum Fault {
     BlackHole,
     /// Bytes of clients arrive, bytes of the server do not.
     Half,
-    /// Replies arrive, messages do not: as from a server that lost a subscription.
+    /// Messages do not arrive: as from a server that lost a subscription. Replies that the server sends
+    /// together with a message do not arrive, either.
     Deaf,
     /// Requests for a replay of missed messages (`PUBSUB REPLAY`) get no reply.
     Forgetful,
@@ -98,8 +99,8 @@ struct Network {
     server: SocketAddr,
 }
 
-/// The type of a message, and that of a message of a shard channel, as sent by the server.
-const MESSAGES: [&[u8]; 2] = [b"\r\nmessage\r\n", b"\r\nsmessage\r\n"];
+/// The types of messages, as sent by the server.
+const MESSAGES: [&[u8]; 3] = [b"\r\nmessage\r\n", b"\r\npmessage\r\n", b"\r\nsmessage\r\n"];
 /// The subcommand that requests missed messages.
 const REPLAY: &[u8] = b"\r\nREPLAY\r\n";
 
@@ -138,7 +139,7 @@ impl Relay {
         self.network.send_modify(|network| network.fault = fault);
     }
 
-    /// Closes all connections once. New ones work.
+    /// Closes all connections that are [`accepted`](Self::accepted), once. New ones work.
     pub fn cut(&self) {
         self.network.send_modify(|network| network.cuts += 1);
     }
@@ -170,11 +171,12 @@ async fn accept(listener: TcpListener, network: watch::Sender<Network>, counts: 
     while let Ok((client, _)) = listener.accept().await {
         counts.accepted.fetch_add(1, Ordering::Relaxed);
         let (network, counts) = (network.subscribe(), counts.clone());
+        // A cut from now on affects this connection.
+        let Network { cuts, server: address, .. } = *network.borrow();
         tokio::spawn(async move {
-            let address = network.borrow().server;
             // If the server is down, the connection is closed at once.
             let Ok(server) = TcpStream::connect(address).await else { return };
-            relay(client, server, network, &counts).await;
+            relay(client, server, (network, cuts), &counts).await;
         });
     }
 }
@@ -183,18 +185,17 @@ async fn accept(listener: TcpListener, network: watch::Sender<Network>, counts: 
 async fn relay(
     client: TcpStream,
     server: TcpStream,
-    network: watch::Receiver<Network>,
+    (network, cuts): (watch::Receiver<Network>, usize),
     counts: &Counts,
 ) {
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     let mut changes = network.clone();
-    let cuts = changes.borrow().cuts;
     let closed = changes.wait_for(|network| network.fault == Fault::Closed || network.cuts != cuts);
     let upwards = carry(&mut from_client, &mut to_server, network.clone(), false, counts);
     let downwards = carry(&mut from_server, &mut to_client, network, true, counts);
     tokio::select! {
-        _ = closed => {}
+        Ok(_) = closed => {}
         _ = upwards => {}
         _ = downwards => {}
     }

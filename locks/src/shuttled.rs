@@ -2,7 +2,7 @@
 //!
 //! A guard takes the value out of its mutex and puts it back when it drops. So a guard can own its
 //! mutex, as that of a script does, without unsafe code. Time does not pass in a test: a wait with
-//! a limit ends at once, or after another thread has run.
+//! a limit ends at once, after another thread has run, or only by a notification.
 
 use std::fmt;
 use std::marker::PhantomData;

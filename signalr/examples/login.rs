@@ -8,7 +8,10 @@
 //! The page passes the token with `withUrl("/chatHub", { accessTokenFactory: () => token })`. The
 //! tokens here are random and kept in memory. The example `jwt` has signed tokens.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use axum::{
     Router,
@@ -18,7 +21,6 @@ use axum::{
 };
 use backplane::Backplane;
 use broker::Broker;
-use locks::Mutex;
 use signalr::{AuthError, Caller, Hub, HubError, User, bearer_token};
 use tokio::net::TcpListener;
 
@@ -34,13 +36,19 @@ struct Profile {
 /// A real application checks a password here.
 async fn log_in(State(Tokens(tokens)): State<Tokens>, Path(name): Path<String>) -> String {
     let token = format!("{:032x}", rand::random::<u128>());
-    tokens.lock().insert(token.clone(), name);
+    tokens.lock().expect("no thread panics with it").insert(token.clone(), name);
     token
 }
 
 async fn authenticate(tokens: Tokens, parts: Parts) -> Result<Option<User<Profile>>, AuthError> {
     let token = bearer_token(&parts).ok_or(AuthError::Missing)?;
-    let name = tokens.0.lock().get(&token).cloned().ok_or(AuthError::Missing)?;
+    let name = tokens
+        .0
+        .lock()
+        .expect("no thread panics with it")
+        .get(&token)
+        .cloned()
+        .ok_or(AuthError::Missing)?;
     let user = User::new(&name, Profile { greeting: format!("hello {name}") });
     Ok(Some(if name == "ann" { user.with_role("admin") } else { user }))
 }

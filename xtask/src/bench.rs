@@ -23,9 +23,7 @@ pub(crate) fn compare(version: &str, arguments: &[String]) -> Result<(), Failure
     let (source, build) = (dir.join("source"), dir.join("build"));
     let git = |arguments: &[&str]| Step::program("other version", "git").args(arguments);
     let path = source.display().to_string();
-    if source.exists() {
-        git(&["worktree", "remove", "--force", &path]).run()?;
-    }
+    let _ = std::fs::remove_dir_all(&source);
     git(&["worktree", "prune"]).run()?;
     git(&["worktree", "add", "--detach", &path, version]).run()?;
     programs("release builds of the other version", &source)

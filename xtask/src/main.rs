@@ -2,6 +2,7 @@
 //!
 //! | module         | task                                                            |
 //! |----------------|-----------------------------------------------------------------|
+//! | `bench`        | measures the broker beside other servers or another version     |
 //! | `capacity`     | calculates the load of a farm of servers                        |
 //! | `commands`     | writes the facts of commands into the broker's source            |
 //! | `deb`          | builds a package for Debian                                     |
@@ -9,6 +10,7 @@
 //! | `fuzz`         | runs the fuzz targets for a limited time                        |
 //! | `image`        | builds an image for containers, and runs it                     |
 //! | `instructions` | counts the instructions of messages and compares them           |
+//! | `interleavings` | runs tests of threads in thousands of interleavings            |
 //! | `layers`       | checks that modules use lower modules only                      |
 //! | `peers`        | fetches other servers for comparisons                           |
 //! | `prose`        | measures the English of comments and documents                  |

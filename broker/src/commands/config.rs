@@ -174,7 +174,9 @@ fn included(text: &[u8]) -> io::Result<ConfigFile> {
 
 fn loaded(text: &[u8]) -> io::Result<ConfigFile> {
     let mut loaded = ConfigFile::default();
-    loaded.add_reader("CONFIG REWRITE", text).map_err(io::Error::other)?;
+    // The client must not see the line, which may have a password.
+    let read = loaded.add_reader("CONFIG REWRITE", text);
+    read.map_err(|error| io::Error::other(error.without_values()))?;
     Ok(loaded)
 }
 

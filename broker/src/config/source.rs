@@ -256,8 +256,9 @@ impl ConfigFile {
                 Some(given) => String::from_utf8(given).ok()?,
                 None => ignored::find(directive.as_bytes())?.default?.to_owned(),
             };
+            let is_nameless = name.is_empty();
             let path = folder.join(name);
-            let is_there = !path.as_os_str().is_empty() && path.exists();
+            let is_there = !is_nameless && path.exists();
             is_there
                 .then(|| format!("the keys in {} are not loaded: {NOT_ON_DISK}", path.display()))
         })

@@ -82,6 +82,7 @@ pub(crate) enum CountersError {
 
 /// Growth that triggers a rewrite, if the file also has several times its first size.
 const GROWTH_BYTES_MAX: u64 = 1024 * 1024;
+const REPLACED: &str = "another server has replaced the file";
 const HEADER: &str = "broker-counters 1";
 
 impl CountersFile {
@@ -148,7 +149,7 @@ impl CountersFile {
         open.come_back(&self.path);
         let path = self.path.display();
         let written = match self.has_lost_place.load(Ordering::Acquire) {
-            true => Err(io::Error::other("another server has replaced it")),
+            true => Err(io::Error::other(REPLACED)),
             false => open.write(),
         };
         match &written {
@@ -219,6 +220,9 @@ impl CountersFile {
 
     /// Writes all records queued before the call and returns when the disk has them.
     pub(crate) fn save(&self) -> io::Result<()> {
+        if self.has_lost_place.load(Ordering::Acquire) {
+            return Err(io::Error::other(REPLACED));
+        }
         if self.is_gone() {
             return Err(io::Error::other("the file is gone; it is written again within a second"));
         }
@@ -233,23 +237,34 @@ impl CountersFile {
         file.sync_data()
     }
 
-    /// Returns whether somebody has removed the file or put another one in its place.
+    /// Returns whether the file was removed or replaced.
     pub(crate) fn is_gone(&self) -> bool {
-        !is_at(&self.open.lock().file, &self.path).unwrap_or(false)
+        matches!(is_at(&self.open.lock().file, &self.path), Ok(false))
     }
 
     /// Returns whether the place of a file that is gone may be used again. If another server has it, changes
     /// are refused from then on: either server would take back numbers of the other one.
     pub(crate) fn may_come_back(&self) -> bool {
-        let held = File::open(&self.path).and_then(|file| lock(&file));
-        if held.is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
-            && !self.has_lost_place.swap(true, Ordering::AcqRel)
-        {
+        let open = self.open.lock();
+        if self.has_lost_place.load(Ordering::Acquire) {
+            return false;
+        }
+        // Another thread may have written it again.
+        if is_at(&open.file, &self.path).unwrap_or(false) {
+            return true;
+        }
+        let found = match File::open(&self.path) {
+            Err(error) => return error.kind() == io::ErrorKind::NotFound,
+            Ok(found) => found,
+        };
+        let is_foreign = matches!(found.try_lock(), Err(TryLockError::WouldBlock));
+        if is_foreign {
             let path = self.path.display();
             error!(%path, "another server has replaced the counters file: changes are refused");
+            self.has_lost_place.store(true, Ordering::Release);
             self.has_failed.store(true, Ordering::Release);
         }
-        !self.has_lost_place.load(Ordering::Acquire)
+        !is_foreign
     }
 
     /// Returns whether the file is due for a rewrite.

@@ -301,11 +301,13 @@ async fn place(worker: &Worker, workers: &[WorkerHandle]) -> Option<(usize, Admi
     /// The end of a task takes a moment.
     const PAUSE: Duration = Duration::from_millis(1);
     const PAUSES_MAX: usize = 1000;
+    /// Clients that give up their places keep their descriptors until their tasks have ended.
+    const ENDING_MAX: usize = 32;
 
     for _ in 0..PAUSES_MAX {
         let index = least_busy(workers);
         let clients_max = worker.server.settings.get().maxclients;
-        match Admission::take(&worker.server, &workers[index], clients_max) {
+        match Admission::take(&worker.server, &workers[index], clients_max, ENDING_MAX) {
             Ok(admission) => return Some((index, admission)),
             Err(NoPlace::Full) => return None,
             Err(NoPlace::Ending) => tokio::time::sleep(PAUSE).await,
@@ -362,15 +364,13 @@ fn admit(
 
 impl Admission {
     /// Takes a place. If a password is required, the client that has waited longest without a login gives
-    /// its place to the new one.
+    /// its place to the new one, unless `ending_max` clients are giving up theirs.
     pub(crate) fn take(
         server: &Arc<ServerState>,
         worker: &WorkerHandle,
         clients_max: usize,
+        ending_max: usize,
     ) -> Result<Self, NoPlace> {
-        /// Clients that give up their places keep their descriptors until their tasks have ended.
-        const ENDING_MAX: usize = 32;
-
         let clients = &server.broker.stats().connected_clients;
         if !clients.add_below(clients_max as u64) {
             if server.users.is_open() {
@@ -378,7 +378,7 @@ impl Admission {
             }
             // A client that arrives between the two look-ups would be found by none of them.
             let mut in_transit = server.clients.in_transit.lock();
-            if server.clients.ending() >= ENDING_MAX {
+            if server.clients.ending() >= ending_max {
                 return Err(NoPlace::Ending);
             }
             let all = server.clients.all();

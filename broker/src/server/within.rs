@@ -44,7 +44,7 @@ pub(super) fn connect(
         Identity::Master(_) => usize::MAX,
         _ => config.maxclients,
     };
-    let Ok(admission) = Admission::take(server, worker, clients_max) else {
+    let Ok(admission) = Admission::take(server, worker, clients_max, usize::MAX) else {
         return Ok(Err(refuse(server, TOO_MANY_CLIENTS)));
     };
     let (ours, theirs) = pair()?;

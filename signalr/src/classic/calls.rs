@@ -81,7 +81,7 @@ async fn report(
 ) -> Result<Box<RawValue>, dispatch::Failure> {
     let reporting = async {
         let mut items = dispatch::guarded(dispatch::finish(running).await?);
-        // Nobody receives the items for a client without a connection, so it begins and ends here.
+        // A client without a connection receives no items, so the stream is started and dropped.
         while progress.place.is_some()
             && let Some(item) = items.next().await
         {

@@ -50,6 +50,8 @@ pub(super) struct Place {
     pub(super) calls: Arc<Semaphore>,
     is_started: AtomicBool,
     has_come: bool,
+    /// Whether a task runs calls of a WebSocket that has ended.
+    is_finishing: AtomicBool,
     /// Cancelled when the client is gone: its streams end.
     pub(super) gone: CancellationToken,
     /// Cancelled when the client may get a new place.
@@ -200,6 +202,7 @@ impl Place {
             calls: Arc::new(Semaphore::new(1)),
             has_come: moved.is_some(),
             is_started: AtomicBool::new(moved.is_some_and(|moved| moved.is_started)),
+            is_finishing: AtomicBool::new(false),
             gone: CancellationToken::new(),
             over: CancellationToken::new(),
             lifecycle: tokio::sync::Mutex::new(Lifecycle {
@@ -331,7 +334,16 @@ impl Place {
         true
     }
 
-    /// Waits for the running method, which knows by then that the client is gone.
+    /// Returns whether the calls of a WebSocket that has ended may run: only those of one at a time.
+    pub(super) fn begin_to_finish(&self) -> bool {
+        !self.is_finishing.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn has_finished(&self) {
+        self.is_finishing.store(false, Ordering::Release);
+    }
+
+    /// Tells the running method that the client is gone, and waits for its end.
     pub(super) async fn last_call(&self) {
         self.gone.cancel();
         // The permit returns at once.

@@ -73,7 +73,7 @@ async fn serve(place: &Arc<Place>, socket: WebSocket, to_write: mpsc::Receiver<B
             () = over.cancelled() => {}
             written = write(to_write, &mut sink, write_timeout) => {
                 if written == Written::Failed {
-                    // The client is gone. What it has sent before is still read, up to its end.
+                    // The client is gone. Calls that it has sent before are still read, up to the end.
                     over.cancelled().await;
                 }
             }
@@ -146,15 +146,17 @@ async fn read(
                     Err(stop) => stop,
                 },
             };
-            // A client that closes has sent these calls, so they run without it.
-            if stop != Stop::Closed {
-                ahead = Ahead::default();
-            }
+            // A client that closes has sent these calls, so they run without it. One that opens and closes one
+            // WebSocket after the other has them run for one at a time.
+            let may_finish = stop == Stop::Closed && place.begin_to_finish();
             let place = Arc::clone(place);
             tokio::spawn(async move {
                 let _ = calling.await;
-                while let Some(text) = ahead.pop() {
+                while may_finish && let Some(text) = ahead.pop() {
                     let _ = call(Arc::clone(&place), text).await;
+                }
+                if may_finish {
+                    place.has_finished();
                 }
             });
             return stop;
@@ -178,14 +180,19 @@ struct Ahead {
 }
 
 impl Ahead {
+    /// Returns the memory of a call, which an empty text needs as well.
+    fn bytes_of(text: &str) -> usize {
+        text.len() + size_of::<String>()
+    }
+
     fn push(&mut self, text: String) {
-        self.bytes += text.len();
+        self.bytes += Self::bytes_of(&text);
         self.texts.push_back(text);
     }
 
     fn pop(&mut self) -> Option<String> {
         let text = self.texts.pop_front()?;
-        self.bytes -= text.len();
+        self.bytes -= Self::bytes_of(&text);
         Some(text)
     }
 }
@@ -218,7 +225,7 @@ fn failure_of(error: axum::Error) -> Stop {
     match error.downcast_ref::<tungstenite::Error>() {
         Some(tungstenite::Error::Capacity(_)) => Stop::Failed(close_code::SIZE),
         Some(tungstenite::Error::Utf8(_)) => Stop::Failed(close_code::INVALID),
-        // It has ended without a close frame, so nobody gets one.
+        // The client has ended it without a close frame, and receives none.
         Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => {
             Stop::Closed
         }

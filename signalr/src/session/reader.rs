@@ -89,14 +89,19 @@ struct Behind {
 }
 
 impl Behind {
+    /// Returns the memory of a message, which an empty one needs as well.
+    fn bytes_of(message: &Bytes) -> usize {
+        message.len() + size_of::<Bytes>()
+    }
+
     fn push(&mut self, message: Bytes) {
-        self.bytes += message.len();
+        self.bytes += Self::bytes_of(&message);
         self.messages.push_back(message);
     }
 
     fn pop(&mut self) -> Option<Bytes> {
         let message = self.messages.pop_front()?;
-        self.bytes -= message.len();
+        self.bytes -= Self::bytes_of(&message);
         Some(message)
     }
 }
@@ -367,10 +372,10 @@ impl<I: Incoming> Reader<I> {
     fn take_confirmations(&mut self) -> Result<(), Disconnect> {
         let Some(sequence) = &self.conversation.sequence else { return Ok(()) };
         let encoding = self.conversation.encoding;
-        while let Some(message) = self.frames.next(encoding)? {
+        // An error comes again when its message is due.
+        while let Ok(Some(message)) = self.frames.next(encoding) {
             match encoding.parse(&message) {
                 Ok(confirmation @ ClientMessage::Ack(_)) => _ = sequence.admit(&confirmation)?,
-                // An error is one when its message is due.
                 _ => self.behind.get_or_insert_default().push(message),
             }
         }

@@ -183,7 +183,10 @@ impl Sequence {
 
     /// Called when the client has opened another transport.
     pub(super) fn resumed(&self) {
-        self.state.lock().awaits_sequence = true;
+        let mut state = self.state.lock();
+        state.awaits_sequence = true;
+        // The client could confirm nothing meanwhile.
+        state.full_since = state.full_since.map(|_| Instant::now());
     }
 
     /// Takes note of a message of the client, and returns whether the session handles it.

@@ -422,7 +422,7 @@ impl<O: Outgoing> Writer<O> {
         if pin!(self.connection.interrupted()).poll(cx).is_ready() {
             self.interrupted();
         }
-        // It has fallen behind, or the application has ended it. The client reads none of its messages.
+        // It has fallen behind, or the application has ended it. Its queued messages are dropped.
         if let Some(end) = self.connection.ended().filter(|_| !self.may_send()) {
             self.end = Some(Box::new(Disconnect::of(end, &self.connection)));
         }
@@ -504,7 +504,9 @@ impl<O: Outgoing> Writer<O> {
     /// would keep its session for ever.
     fn unconfirmed_until(&self) -> Option<Instant> {
         let since = self.sequence.as_ref()?.full_since()?;
-        Some(since + self.hub.options().client_timeout)
+        // A client without a transport has its own time to come back, and that one is not longer.
+        let options = self.hub.options();
+        Some(since + options.client_timeout.max(options.disconnect_timeout))
     }
 
     fn ping_at(&self) -> Option<Instant> {

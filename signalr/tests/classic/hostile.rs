@@ -4,6 +4,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncReadExt;
@@ -172,4 +173,19 @@ async fn a_client_that_does_not_read_is_parked_and_then_closed() {
     assert!(waited.as_secs() <= 60, "{waited:?}");
     sending.await.unwrap();
     drop(socket);
+}
+
+/// Each takes memory while a method runs.
+#[tokio::test(start_paused = true)]
+async fn empty_messages_behind_a_method_that_runs_are_limited() {
+    let server = TestServer::start();
+    let (_client, mut socket) = server.connect().await;
+    socket.send(r#"{"H":"chathub","M":"Endless","A":[],"I":0}"#).await;
+    let sending = async {
+        for _ in 0..1_000_000 {
+            socket.send("").await;
+        }
+    };
+    // The server stops to read, so the network is full.
+    assert!(tokio::time::timeout(Duration::from_secs(5), sending).await.is_err());
 }

@@ -1,5 +1,7 @@
 //! The stateful reconnect: a client continues its connection over another WebSocket.
 
+use std::time::Duration;
+
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
 use signalr::{Caller, Hub, Options};
@@ -191,6 +193,24 @@ async fn a_confirmation_behind_calls_makes_room_for_their_results() {
     }
 }
 
+/// They would be taken from their frames to find confirmations among them, and take more memory there.
+#[tokio::test(start_paused = true)]
+async fn empty_messages_behind_a_call_that_waits_are_limited() {
+    let server = TestServer::start(methods);
+    let (mut client, _) = start(&server).await;
+    for _ in 0..2 {
+        client.send(call("Never")).await;
+    }
+    let many = "\u{1e}".repeat(100_000);
+    let sending = async {
+        for _ in 0..100 {
+            client.send_frame(Message::text(many.clone())).await;
+        }
+    };
+    // The server stops to read, so the network is full.
+    assert!(tokio::time::timeout(Duration::from_secs(5), sending).await.is_err());
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_without_room_for_their_results_keep_no_session() {
     for (calls, bytes, is_closed) in [(50, 0, true), (150, 1_000, true), (150, 1_000, false)] {
@@ -294,16 +314,14 @@ async fn only_the_user_of_a_connection_continues_it() {
 
 fn methods(hub: Hub) -> Hub {
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-    hub.method("Echo", |(text,): (String,)| async move { Ok(text) }).method(
-        "Count",
-        move |_: Caller, (): ()| {
+    hub.method("Echo", |(text,): (String,)| async move { Ok(text) })
+        .method("Count", move |_: Caller, (): ()| {
             let calls = calls.clone();
             async move { Ok(calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1) }
-        },
-    )
+        })
+        .method("Never", |(): ()| std::future::pending::<Result<(), signalr::HubError>>())
 }
 
-/// Starts a stateful connection. Returns the client and the query with its token.
 /// Starts a stateful client. Returns it with the query that opens its next transport.
 pub(crate) async fn start(server: &TestServer) -> (Client, String) {
     let token = negotiate(server).await;
