@@ -135,23 +135,6 @@ async fn a_client_over_maxclients_gets_an_error_and_is_closed() {
     server.client().await.expect_silence().await;
 }
 
-/// Those who log in get the places of those who do not, however many come at once.
-#[tokio::test]
-async fn a_burst_of_clients_takes_the_places_of_strangers() {
-    let server = server(&["--maxclients", "100", "--requirepass", "secret"]).await;
-    let mut silent = Vec::new();
-    for _ in 0..100 {
-        silent.push(server.stranger().await);
-    }
-    let burst = (0..60).map(|_| async {
-        let mut client = server.stranger().await;
-        let reply = client.command(&["AUTH", "secret"]).await;
-        (client, reply)
-    });
-    let clients = futures_util::future::join_all(burst).await;
-    assert!(clients.iter().all(|(_, reply)| *reply == ok()));
-}
-
 #[tokio::test]
 async fn monitors_are_never_idle() {
     let server = server(&["--timeout", "1"]).await;

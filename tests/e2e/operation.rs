@@ -163,6 +163,23 @@ async fn config_rewrite_overrides_passwords_and_lists_of_included_files() {
     }
 }
 
+/// Those who log in get the places of those who do not, however many come at once.
+#[tokio::test]
+async fn a_burst_of_clients_takes_the_places_of_strangers() {
+    let server = server(&["--maxclients", "100", "--requirepass", "secret"]).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(server.stranger().await);
+    }
+    let burst = (0..60).map(|_| async {
+        let mut client = server.stranger().await;
+        let reply = client.command(&["AUTH", "secret"]).await;
+        (client, reply)
+    });
+    let clients = futures_util::future::join_all(burst).await;
+    assert!(clients.iter().all(|(_, reply)| *reply == ok()));
+}
+
 #[tokio::test]
 #[cfg(unix)]
 async fn without_descriptors_clients_are_refused_and_not_left_waiting() {
