@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
@@ -98,6 +98,7 @@ pub(crate) struct Admission {
     worker: Arc<AtomicUsize>,
     /// The number of the connection while it is on its way to another worker.
     in_transit: Option<u64>,
+    pub(crate) accepted: Instant,
 }
 
 /// Why there is no place for a client.
@@ -383,24 +384,22 @@ impl Admission {
             }
             let all = server.clients.all();
             let strangers = all.iter().filter(|info| info.is(Flag::Stranger));
-            match strangers.min_by_key(|info| info.connected) {
-                Some(oldest) => {
-                    debug!(client.id = oldest.id, "client closed: its place goes to a new one");
-                    oldest.ask(Signal::Close);
-                }
-                // A client on its way to another worker has not logged in either.
-                None if in_transit.give_up_oldest() => {}
-                None => return Err(NoPlace::Full),
+            let oldest = strangers.min_by_key(|info| info.connected);
+            // A client on its way to another worker has not logged in either.
+            if !in_transit.give_up_oldest(oldest.map(|info| info.connected)) {
+                let oldest = oldest.ok_or(NoPlace::Full)?;
+                debug!(client.id = oldest.id, "client closed: its place goes to a new one");
+                oldest.ask(Signal::Close);
             }
             clients.add(1);
         }
         let worker = worker.take_place();
-        Ok(Self { server: server.clone(), worker, in_transit: None })
+        Ok(Self { server: server.clone(), worker, in_transit: None, accepted: Instant::now() })
     }
 
     /// Notes that the connection is on its way to another worker.
     fn depart(&mut self) {
-        self.in_transit = Some(self.server.clients.in_transit.lock().depart());
+        self.in_transit = Some(self.server.clients.in_transit.lock().depart(self.accepted));
     }
 
     /// Notes that the connection is with its worker, and registered. Returns whether it must give its

@@ -408,7 +408,8 @@ impl Worker {
         let mut connections = self.connections.borrow_mut();
         let entry = connections.vacant_entry();
         let slot = ClientSlot { worker: self.context.borrow().worker(), slot: entry.key() };
-        let info = Arc::new(ClientInfo::new(id, slot, peer, local, stream.descriptor()));
+        let info = ClientInfo::new(id, slot, peer, local, stream.descriptor());
+        let info = Arc::new(info.accepted_at(admission.accepted));
         self.server.clients.add(info.clone());
         let output = Rc::new(ClientOutput::new(id, slot.slot));
         self.context.borrow_mut().local.subscribers.enter(&output);

@@ -229,27 +229,29 @@ pub(crate) const READ_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct InTransit {
     next: u64,
-    /// Whether each gives its place to a new client when it arrives.
-    clients: BTreeMap<u64, bool>,
+    /// When each was accepted, and whether it gives its place to a new client when it arrives.
+    clients: BTreeMap<u64, (Instant, bool)>,
 }
 
 impl InTransit {
     /// Adds a client, and returns its number.
-    pub(crate) fn depart(&mut self) -> u64 {
+    pub(crate) fn depart(&mut self, accepted: Instant) -> u64 {
         self.next += 1;
-        self.clients.insert(self.next, false);
+        self.clients.insert(self.next, (accepted, false));
         self.next
     }
 
-    /// Makes the oldest client give its place to a new one. Returns false if there is none.
-    pub(crate) fn give_up_oldest(&mut self) -> bool {
-        let oldest = self.clients.values_mut().find(|gives_up| !**gives_up);
-        oldest.map(|gives_up| *gives_up = true).is_some()
+    /// Makes the oldest client give its place to a new one, if it was accepted before `other`. Returns false
+    /// if there is none.
+    pub(crate) fn give_up_oldest(&mut self, other: Option<Instant>) -> bool {
+        let oldest = self.clients.values_mut().find(|(_, gives_up)| !gives_up);
+        let oldest = oldest.filter(|(accepted, _)| other.is_none_or(|other| *accepted < other));
+        oldest.map(|(_, gives_up)| *gives_up = true).is_some()
     }
 
     /// Removes a client that has arrived. Returns whether it gives up its place.
     pub(crate) fn arrive(&mut self, client: u64) -> bool {
-        self.clients.remove(&client).unwrap_or(false)
+        self.clients.remove(&client).is_some_and(|(_, gives_up)| gives_up)
     }
 }
 
@@ -400,6 +402,12 @@ impl ClientInfo {
         [channels, patterns, shards].iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
+    /// Sets the time at which the client was accepted, by whichever thread.
+    pub(crate) fn accepted_at(mut self, accepted: Instant) -> Self {
+        self.connected = accepted;
+        self
+    }
+
     /// Sets a signal and wakes the connection's task. Returns whether it was not set yet.
     pub(crate) fn ask(&self, signal: Signal) -> bool {
         let before = self.signal.fetch_or(signal as u8, Ordering::Release);
@@ -544,13 +552,17 @@ mod tests {
 
     #[test]
     fn a_client_gives_up_its_place_only_while_it_is_on_its_way() {
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
         let mut transit = InTransit::default();
-        assert!(!transit.give_up_oldest());
-        let (first, second) = (transit.depart(), transit.depart());
-        assert!(transit.give_up_oldest());
-        let third = transit.depart();
+        assert!(!transit.give_up_oldest(None));
+        let (first, second) = (transit.depart(at(1)), transit.depart(at(2)));
+        // Another client is older.
+        assert!(!transit.give_up_oldest(Some(at(0))));
+        assert!(transit.give_up_oldest(Some(at(2))));
+        let third = transit.depart(at(3));
         assert!(!transit.arrive(third) && transit.arrive(first) && !transit.arrive(second));
-        assert!(!transit.give_up_oldest());
+        assert!(!transit.give_up_oldest(None));
     }
 
     fn info(id: u64) -> Arc<ClientInfo> {
