@@ -171,6 +171,7 @@ mod raw;
 
 mod answers;
 
+mod backlog;
 mod byte_queue;
 mod connections;
 mod farm;

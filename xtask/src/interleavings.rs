@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::step::{Failure, Step, workspace_dir};
 
@@ -97,10 +96,6 @@ fn copy_source(to: &Path) -> Result<(), Failure> {
 }
 
 fn apply(patch: &Path, dir: &Path, options: &[&str]) -> Result<(), Failure> {
-    let mut command = Command::new("patch");
-    command.args(["--quiet", "--strip=1"]).args(options).arg("--input").arg(patch);
-    let status = command.current_dir(dir).status();
-    let status = status.map_err(|source| Failure::NotStarted { step: STEP, source })?;
-    let failed = Err(Failure::Failed { step: STEP, status });
-    if status.success() { Ok(()) } else { failed }
+    let step = Step::program(STEP, "patch").dir(dir).args(["--quiet", "--strip=1"]);
+    step.args(options).arg("--input").arg(patch).answer().map(|_| ())
 }

@@ -136,7 +136,7 @@ fn checked_shutdown(session: &Session, request: Request<'_>) -> Result<Shutdown,
         error!("cannot exit after SHUTDOWN SAVE: without counters-file nothing can be saved");
         return Err(ERRORS.to_vec());
     }
-    if let Err(error) = if saves { broker.save_counters() } else { Ok(()) } {
+    if saves && let Err(error) = broker.save_counters() {
         error!(%error, "cannot save the counters file, so the server stays");
         return Err(ERRORS.to_vec());
     }

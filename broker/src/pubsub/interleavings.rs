@@ -154,6 +154,18 @@ impl Worker {
     }
 }
 
+/// Starts a thread with a subscriber, which begins with another thread and returns its messages.
+fn reader(broker: &Broker, start: &Start, count: usize) -> thread::JoinHandle<Vec<String>> {
+    let (view, start) = (broker.view(), start.clone());
+    thread::spawn(move || {
+        let mut worker = Worker::new(&view);
+        worker.subscribe();
+        start.wait_for(2);
+        worker.take_until(count);
+        worker.received
+    })
+}
+
 fn payloads(worker: usize, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{worker}:{number}")).collect()
 }
@@ -299,13 +311,7 @@ fn a_publisher_that_waits_for_room_is_woken() {
         const COUNT: usize = 6;
         let broker = Broker::new();
         let start = Start::default();
-        let (view, of_reader) = (broker.view(), start.clone());
-        let reader = thread::spawn(move || {
-            let mut worker = Worker::new(&view);
-            worker.subscribe();
-            of_reader.wait_for(2);
-            worker.take_until(COUNT);
-        });
+        let reader = reader(&broker, &start, COUNT);
         let view = broker.view();
         let publisher = thread::spawn(move || {
             let mut worker = Worker::new(&view);
@@ -325,14 +331,7 @@ fn messages_of_a_script_reach_other_workers_before_it_ends_and_in_order() {
     check(1000, || {
         let broker = Broker::new();
         let start = Start::default();
-        let (view, of_reader) = (broker.view(), start.clone());
-        let reader = thread::spawn(move || {
-            let mut worker = Worker::new(&view);
-            worker.subscribe();
-            of_reader.wait_for(2);
-            worker.take_until(4);
-            worker.received
-        });
+        let reader = reader(&broker, &start, 4);
         let view = broker.view();
         let script = thread::spawn(move || {
             let mut worker = Worker::new(&view);

@@ -50,8 +50,8 @@ pub(super) struct Place {
     pub(super) calls: Arc<Semaphore>,
     is_started: AtomicBool,
     has_come: bool,
-    /// Whether a task runs calls of a WebSocket that has ended.
-    is_finishing: AtomicBool,
+    /// One permit, for the task that runs calls of a WebSocket that has ended.
+    pub(super) finishing: Arc<Semaphore>,
     /// Cancelled when the client is gone: its streams end.
     pub(super) gone: CancellationToken,
     /// Cancelled when the client may get a new place.
@@ -202,7 +202,7 @@ impl Place {
             calls: Arc::new(Semaphore::new(1)),
             has_come: moved.is_some(),
             is_started: AtomicBool::new(moved.is_some_and(|moved| moved.is_started)),
-            is_finishing: AtomicBool::new(false),
+            finishing: Arc::new(Semaphore::new(1)),
             gone: CancellationToken::new(),
             over: CancellationToken::new(),
             lifecycle: tokio::sync::Mutex::new(Lifecycle {
@@ -332,15 +332,6 @@ impl Place {
             }
         }
         true
-    }
-
-    /// Returns whether the calls of a WebSocket that has ended may run: only those of one at a time.
-    pub(super) fn begin_to_finish(&self) -> bool {
-        !self.is_finishing.swap(true, Ordering::AcqRel)
-    }
-
-    pub(super) fn has_finished(&self) {
-        self.is_finishing.store(false, Ordering::Release);
     }
 
     /// Tells the running method that the client is gone, and waits for its end.

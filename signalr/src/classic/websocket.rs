@@ -5,7 +5,6 @@
 //! are read ahead up to the limit of one, so its end is noticed.
 
 use std::{
-    collections::VecDeque,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -32,7 +31,7 @@ use super::{
     send::{self, Replied, Sender},
     transport::{Form, Transport},
 };
-use crate::{hub::Hub, protocol::classic::CallError};
+use crate::{backlog::Backlog, hub::Hub, protocol::classic::CallError};
 
 /// Accepts a WebSocket for a client.
 pub(super) fn accept(
@@ -120,7 +119,7 @@ async fn read(
     over: &CancellationToken,
 ) -> Stop {
     let bytes_max = place.service.settings.message_bytes_max;
-    let mut ahead = Ahead::default();
+    let mut ahead = Backlog::default();
     loop {
         let text = match ahead.pop() {
             Some(text) => text,
@@ -138,7 +137,7 @@ async fn read(
                 biased;
                 replied = &mut calling => break replied,
                 () = over.cancelled() => Stop::Over,
-                text = receive(stream), if ahead.bytes < bytes_max => match text {
+                text = receive(stream), if ahead.bytes() < bytes_max => match text {
                     Ok(text) => {
                         ahead.push(text);
                         continue;
@@ -148,15 +147,17 @@ async fn read(
             };
             // A client that closes has sent these calls, so they run without it. One that opens and closes one
             // WebSocket after the other has them run for one at a time.
-            let may_finish = stop == Stop::Closed && place.begin_to_finish();
+            let finishing = match stop {
+                Stop::Closed => Arc::clone(&place.finishing).try_acquire_owned().ok(),
+                Stop::Over | Stop::Failed(_) => None,
+            };
             let place = Arc::clone(place);
             tokio::spawn(async move {
                 let _ = calling.await;
-                while may_finish && let Some(text) = ahead.pop() {
+                while finishing.is_some()
+                    && let Some(text) = ahead.pop()
+                {
                     let _ = call(Arc::clone(&place), text).await;
-                }
-                if may_finish {
-                    place.has_finished();
                 }
             });
             return stop;
@@ -169,31 +170,6 @@ async fn read(
             Some(Err(error)) => debug!(%error, "a call is malformed"),
             None => return Stop::Over,
         }
-    }
-}
-
-/// Calls that were read while another one runs.
-#[derive(Default)]
-struct Ahead {
-    texts: VecDeque<String>,
-    bytes: usize,
-}
-
-impl Ahead {
-    /// Returns the memory of a call, which an empty text needs as well.
-    fn bytes_of(text: &str) -> usize {
-        text.len() + size_of::<String>()
-    }
-
-    fn push(&mut self, text: String) {
-        self.bytes += Self::bytes_of(&text);
-        self.texts.push_back(text);
-    }
-
-    fn pop(&mut self) -> Option<String> {
-        let text = self.texts.pop_front()?;
-        self.bytes -= Self::bytes_of(&text);
-        Some(text)
     }
 }
 

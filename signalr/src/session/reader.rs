@@ -7,7 +7,6 @@
 
 use std::{
     borrow::Cow,
-    collections::VecDeque,
     convert::Infallible,
     future::poll_fn,
     pin::{Pin, pin},
@@ -29,6 +28,7 @@ use super::{
 };
 use crate::{
     answers::Answers,
+    backlog::Backlog,
     call::Part,
     caller::Caller,
     disconnect::Disconnect,
@@ -50,8 +50,9 @@ pub(super) struct Reader<I> {
     calls: Calls,
     /// In a box, since mostly there is none.
     waiting: Option<Box<Waiting>>,
-    /// Messages of a stateful client behind that one, without its confirmations. In a box as well.
-    behind: Option<Box<Behind>>,
+    /// Messages of a stateful client behind that one, taken from their frames to find confirmations among
+    /// them. In a box as well.
+    behind: Option<Box<Backlog<Bytes>>>,
     /// Whether the hook for a renewed user is due.
     owes_refreshed: bool,
     has_pinged: bool,
@@ -79,31 +80,6 @@ struct Leaving {
 struct Waiting {
     message: Bytes,
     room: Room,
-}
-
-/// Messages that were taken from their frames to find confirmations among them.
-#[derive(Default)]
-struct Behind {
-    messages: VecDeque<Bytes>,
-    bytes: usize,
-}
-
-impl Behind {
-    /// Returns the memory of a message, which an empty one needs as well.
-    fn bytes_of(message: &Bytes) -> usize {
-        message.len() + size_of::<Bytes>()
-    }
-
-    fn push(&mut self, message: Bytes) {
-        self.bytes += Self::bytes_of(&message);
-        self.messages.push_back(message);
-    }
-
-    fn pop(&mut self) -> Option<Bytes> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= Self::bytes_of(&message);
-        Some(message)
-    }
 }
 
 /// What a message waits for.
@@ -244,7 +220,7 @@ impl<I: Incoming> Reader<I> {
     async fn event(&mut self) -> Event {
         let Self { conversation, frames, incoming, calls, waiting, behind, .. } = self;
         let options = conversation.hub.options();
-        let unhandled = frames.len() + behind.as_ref().map_or(0, |behind| behind.bytes);
+        let unhandled = frames.len() + behind.as_ref().map_or(0, |behind| behind.bytes());
         let reads = waiting.is_none() || unhandled < options.message_bytes_max;
         // Some clients send no pings. While a message waits, pings behind it wait as well.
         let timeout = match &self.leaving {

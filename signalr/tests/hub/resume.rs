@@ -110,9 +110,7 @@ async fn a_close_message_ends_a_stateful_connection_for_good() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_wait_until_the_client_confirms_earlier_ones() {
-    let mut options = Options::default();
-    options.resume_bytes_max = 1_000;
-    let server = TestServer::start(|hub| methods(hub).with_options(options));
+    let (server, _left) = server_with_small_limit();
     let (mut client, _) = start(&server).await;
     let text = "x".repeat(600);
     for _ in 0..3 {
@@ -139,15 +137,7 @@ async fn a_client_that_confirms_nothing_ends_as_any_other() {
     }
 
     for end in [End::CloseMessage, End::CloseFrame, End::Garbage, End::Lost] {
-        let (sender, mut left) = mpsc::unbounded_channel();
-        let mut options = Options::default();
-        options.resume_bytes_max = 1_000;
-        let server = TestServer::start(|hub| {
-            methods(hub).with_options(options).on_disconnected(move |_: Caller| {
-                sender.send(()).unwrap();
-                async {}
-            })
-        });
+        let (server, mut left) = server_with_small_limit();
         let (mut client, token) = start(&server).await;
         for _ in 0..3 {
             server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
@@ -174,14 +164,9 @@ async fn a_client_that_confirms_nothing_ends_as_any_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_confirmation_behind_calls_makes_room_for_their_results() {
-    let mut options = Options::default();
-    options.resume_bytes_max = 1_000;
-    let server = TestServer::start(|hub| methods(hub).with_options(options));
+    let (server, _left) = server_with_small_limit();
     let (mut client, _) = start(&server).await;
-    for _ in 0..2 {
-        server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
-        assert_eq!(client.receive().await["target"], "news");
-    }
+    fill(&server, &mut client).await;
     // More than may wait for their results.
     for _ in 0..200 {
         client.send(call("Count")).await;
@@ -214,21 +199,10 @@ async fn empty_messages_behind_a_call_that_waits_are_limited() {
 #[tokio::test(start_paused = true)]
 async fn calls_without_room_for_their_results_keep_no_session() {
     for (calls, bytes, is_closed) in [(50, 0, true), (150, 1_000, true), (150, 1_000, false)] {
-        let (sender, mut left) = mpsc::unbounded_channel();
-        let mut options = Options::default();
-        options.resume_bytes_max = 1_000;
-        let client_timeout = options.client_timeout;
-        let server = TestServer::start(|hub| {
-            methods(hub).with_options(options).on_disconnected(move |_: Caller| {
-                sender.send(()).unwrap();
-                async {}
-            })
-        });
+        let client_timeout = Options::default().client_timeout;
+        let (server, mut left) = server_with_small_limit();
         let (mut client, _) = start(&server).await;
-        for _ in 0..2 {
-            server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
-            assert_eq!(client.receive().await["target"], "news");
-        }
+        fill(&server, &mut client).await;
         let mut all = String::new();
         for _ in 0..calls {
             let call = json!({"type": 1, "invocationId": "7", "target": "Count",
@@ -249,15 +223,7 @@ async fn calls_without_room_for_their_results_keep_no_session() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_confirms_nothing_and_falls_behind_is_closed() {
-    let (sender, mut left) = mpsc::unbounded_channel();
-    let mut options = Options::default();
-    options.resume_bytes_max = 1_000;
-    let server = TestServer::start(|hub| {
-        methods(hub).with_options(options).on_disconnected(move |_: Caller| {
-            sender.send(()).unwrap();
-            async {}
-        })
-    });
+    let (server, mut left) = server_with_small_limit();
     let (client, token) = start(&server).await;
     for _ in 0..1_100 {
         server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
@@ -320,6 +286,28 @@ fn methods(hub: Hub) -> Hub {
             async move { Ok(calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1) }
         })
         .method("Never", |(): ()| std::future::pending::<Result<(), signalr::HubError>>())
+}
+
+/// Starts a server that waits for confirmations after 1,000 bytes. Returns it with the ends of its clients.
+fn server_with_small_limit() -> (TestServer, mpsc::UnboundedReceiver<()>) {
+    let (sender, left) = mpsc::unbounded_channel();
+    let mut options = Options::default();
+    options.resume_bytes_max = 1_000;
+    let server = TestServer::start(|hub| {
+        methods(hub).with_options(options).on_disconnected(move |_: Caller| {
+            sender.send(()).unwrap();
+            async {}
+        })
+    });
+    (server, left)
+}
+
+/// Sends as much to the client as it may leave unconfirmed.
+async fn fill(server: &TestServer, client: &mut Client) {
+    for _ in 0..2 {
+        server.hub.clients().all().invoke("news", ("x".repeat(600),)).await.unwrap();
+        assert_eq!(client.receive().await["target"], "news");
+    }
 }
 
 /// Starts a stateful client. Returns it with the query that opens its next transport.
